@@ -12,8 +12,8 @@ from providers.models import ModelRequest
 MAX_LINE = 1 << 20
 """Bytes of one line of a stream; a longer one ends the stream with `ResponseTooLarge`."""
 
-MAX_RESPONSE = 4 << 20
-"""Bytes of one response."""
+MAX_RESPONSE = 16 << 20
+"""Bytes of one response: a reply of 64,000 tokens at the 250 bytes that providers spend on sending each of them."""
 
 
 class WireRequest(msgspec.Struct, frozen=True):
