@@ -1,0 +1,1 @@
+"""From the text of personas.yaml to checked values, with the place of every mistake."""
