@@ -1,0 +1,6 @@
+"""Where units of work run: one writer thread on SQLite, pooled transactions on PostgreSQL."""
+
+from storage.database.interface import Database
+from storage.database.opening import open_database, parse_address, upgrade_schema
+
+__all__ = ["Database", "open_database", "parse_address", "upgrade_schema"]

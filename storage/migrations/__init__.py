@@ -1,0 +1,1 @@
+"""The schema's history; `storage.database.opening.migrate` runs it."""
