@@ -1,0 +1,79 @@
+"""Lists in pages: opaque cursors both ways, and a limit that is capped."""
+
+import base64
+import binascii
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, Generic, TypeVar
+
+import msgspec
+from litestar.params import QueryParameter
+
+from gateway.errors import InvalidInput
+
+T = TypeVar("T")
+V = TypeVar("V")
+
+MOST = 100
+"""Items of a page at most."""
+
+DEFAULT = 50
+
+PageLimit = Annotated[int, QueryParameter(ge=1, le=MOST)]
+"""The query parameter `limit`."""
+
+
+class Page(msgspec.Struct, Generic[T], frozen=True):
+    """A page of a list; `next` and `prev` are cursors for `?after=` and `?before=`, None where the list ends."""
+
+    data: list[T]
+    next: str | None
+    prev: str | None
+
+
+def encode_cursor(place: Any) -> str:
+    """An opaque cursor for a place in an order."""
+    return base64.urlsafe_b64encode(msgspec.json.encode(place)).rstrip(b"=").decode()
+
+
+def decode_cursor(cursor: str | None, kind: Any) -> Any:
+    """The place that a cursor stands for. Raises `InvalidInput` for one that was not made here."""
+    if cursor is None:
+        return None
+    try:
+        return msgspec.json.decode(base64.urlsafe_b64decode(cursor.encode() + b"=="), type=kind)
+    except (binascii.Error, ValueError, msgspec.MsgspecError):
+        raise InvalidInput("This cursor is not valid. Take it from `next` or `prev` of an earlier page.") from None
+
+
+def one_direction(after: str | None, before: str | None) -> None:
+    """Raise `InvalidInput` when both directions are asked for."""
+    if after is not None and before is not None:
+        raise InvalidInput("Give either `after` or `before`, not both.")
+
+
+def page(
+    found: Sequence[T],
+    limit: int,
+    place: Callable[[T], str],
+    *,
+    after: str | None,
+    before: str | None,
+    view: Callable[[T], V],
+    from_end: bool = False,
+) -> Page[V]:
+    """A page from a query that asked for one item more than `limit`, to know whether the list goes on.
+
+    `from_end` says that without a cursor the query gave the end of the list.
+    """
+    more = len(found) > limit
+    if before is not None or (from_end and after is None):
+        items = found[-limit:]
+        has_next, has_prev = before is not None, more
+    else:
+        items = found[:limit]
+        has_next, has_prev = more, after is not None
+    return Page(
+        data=[view(item) for item in items],
+        next=place(items[-1]) if items and has_next else None,
+        prev=place(items[0]) if items and has_prev else None,
+    )
