@@ -1,0 +1,72 @@
+"""A turn's answer: events as they come, or one JSON document when it has ended, as the client accepts."""
+
+import asyncio
+import hashlib
+from typing import Any
+
+import msgspec
+from litestar import Request
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from gateway.accounts.principal import Principal
+from gateway.errors import InvalidInput, Unavailable
+from gateway.turns.log import TurnLog
+from gateway.turns.running import RunningTurns
+from gateway.turns.sse import PING_EVERY, event_stream, until_gone
+from storage.idempotency import IdempotencyKey
+from storage.turns import AskedTurn
+
+LONGEST_KEY = 255
+
+CLIENT_GONE = 499
+"""The status that the log and the metrics show for a client that hung up before its answer; nobody reads it."""
+
+
+async def idempotency_key(request: Request[Any, Any, Any]) -> IdempotencyKey | None:
+    """The request's `Idempotency-Key`, quoted or bare, or None. Raises `InvalidInput` for a malformed one."""
+    value = request.headers.get("idempotency-key")
+    if value is None:
+        return None
+    key = value[1:-1] if len(value) > 1 and value[0] == value[-1] == '"' else value
+    if not (0 < len(key) <= LONGEST_KEY and key.isascii() and key.isprintable()):
+        raise InvalidInput(f"An Idempotency-Key has 1 to {LONGEST_KEY} visible ASCII characters.")
+    fingerprint = hashlib.sha256(await request.body()).digest()
+    return IdempotencyKey(f"{request.method} {request.scope['path'].lower()}", key, fingerprint)
+
+
+async def ask_turn(request: Request[Principal, Any, Any], asked: AskedTurn, turns: RunningTurns) -> ASGIApp:
+    """Open a turn and answer with it, in the form that the client accepts. Both are 200, also when the turn fails.
+
+    Raises what `RunningTurns.begin` raises, and `TooManyRequests` before anything was changed.
+    """
+    streaming = "text/event-stream" in request.headers.get("accept", "")
+    if streaming:
+        turns.streams.require_room(request.user.user_id)
+    log = await turns.begin(asked, request.user, request.scope["state"]["request_id"])
+    return event_stream(log, request.user.user_id, turns.streams) if streaming else _whole_turn(log)
+
+
+def _whole_turn(log: TurnLog) -> ASGIApp:
+    async def respond(scope: Scope, receive: Receive, send: Send) -> None:
+        gone = asyncio.create_task(until_gone(receive, log))
+        log.readers += 1
+        try:
+            while not (log.ended or gone.done()):
+                await log.changed(PING_EVERY)
+        finally:
+            log.readers -= 1
+            gone.cancel()
+        if not log.ended:
+            await _answer(send, CLIENT_GONE, b"")
+        elif log.outcome is None:
+            raise Unavailable("The turn could not be stored. Read it again in a moment.", retry_after=5)
+        else:
+            await _answer(send, 200, msgspec.json.encode(log.outcome))
+
+    return respond
+
+
+async def _answer(send: Send, status: int, body: bytes) -> None:
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})

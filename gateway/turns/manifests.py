@@ -1,0 +1,26 @@
+"""What was sent in a turn, told to who asked it and to operators; the texts only where the persona shows them."""
+
+from typing import Any
+from uuid import UUID
+
+from gateway.accounts.principal import Principal
+from gateway.errors import NotPermitted
+from gateway.policy import Permission
+from personas.catalog import Catalog
+from personas.manifest import message_ids, read_manifest
+from storage.database import Database
+from storage.messages import read_texts
+from storage.turn_rows import load_asked_turn, load_manifest
+
+
+async def stored_context(database: Database, catalog: Catalog, reader: Principal, turn_id: UUID) -> dict[str, Any]:
+    """The manifest of a stored turn. Raises `NotFound`, and `NotPermitted` for a member who did not ask it."""
+    is_operator = reader.may(Permission.operations_read)
+    turn = await database.read(load_asked_turn, turn_id, None if is_operator else reader.user_id)
+    if not is_operator and turn.user_id != reader.user_id:
+        raise NotPermitted("Only who asked a turn, and operators, may see what was sent in it.")
+    stored = await database.read(load_manifest, turn_id)
+    persona = catalog.personas.get(turn.persona)
+    show = persona is not None and persona.shows_prompt(reader.role)
+    texts = await database.read(read_texts, turn.chat_id, message_ids(stored)) if show else {}
+    return read_manifest(stored, texts, show)

@@ -1,0 +1,139 @@
+"""Limits of one person: 429, when to come back, and nothing changed."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import httpx
+import pytest
+from builders import Gateway, Person, serve_gateway
+from sqlalchemy import Connection, text
+
+from gateway.settings import Settings
+from providers.scripted.script import FOREVER, Script
+from providers.scripted.server import ScriptedUpstream
+
+pytestmark = pytest.mark.anyio
+
+ENDLESS = Script(reply=("so far", "never"), gap=FOREVER)
+
+
+@pytest.fixture
+def limited(settings: Settings) -> Callable[..., Any]:
+    @asynccontextmanager
+    async def serve(**limits: Any) -> AsyncIterator[tuple[Gateway, Person]]:
+        async with serve_gateway(settings.model_copy(update=limits)) as gateway:
+            yield gateway, await gateway.person("ada")
+
+    return serve
+
+
+def rows(connection: Connection) -> dict[str, list[Any]]:
+    """All that a refused turn could have changed."""
+    return {
+        table: sorted(map(repr, connection.execute(text(f"SELECT * FROM {table}")).all()))
+        for table in ("message", "turn", "chat_session", "conversation", "idempotency", "allowance")
+    }
+
+
+def require_refused(answer: httpx.Response, code: str = "rate-limited") -> None:
+    assert answer.status_code == 429, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["code"] == code
+    assert int(answer.headers["retry-after"]) >= 1
+
+
+async def test_turns_a_minute(limited: Callable[..., Any], scripted_upstream: ScriptedUpstream) -> None:
+    async with limited(turns_per_minute=3) as (gateway, ada):
+        chat = await ada.chat()
+        for _ in range(3):
+            await ada.turn(chat)
+        before = await gateway.services.database.read(rows)
+        for accept in ("application/json", "text/event-stream"):
+            headers = {"accept": accept, "idempotency-key": "one"}
+            answer = await ada.post(f"/api/chats/{chat}/turns", {"content": "Hello"}, headers=headers)
+            require_refused(answer)
+            assert int(answer.headers["retry-after"]) <= 20
+        last = (await ada.messages(chat))[-1]
+        require_refused(await ada.post(f"/api/turns/{last['turn_id']}/retry"))
+        assert await gateway.services.database.read(rows) == before
+        assert len(scripted_upstream.requests) == 3
+        bob = await gateway.person("bob")
+        await bob.turn(await bob.chat())
+
+
+async def test_turns_at_a_time(limited: Callable[..., Any], scripted_upstream: ScriptedUpstream) -> None:
+    scripted_upstream.default = ENDLESS
+    async with limited(concurrent_turns=2) as (gateway, ada), AsyncExitStack() as open_streams:
+        chats = [await ada.chat() for _ in range(3)]
+        started = []
+        for chat in chats[:2]:
+            source = await open_streams.enter_async_context(ada.stream(chat))
+            started.append(json.loads((await anext(source)).data)["turn_id"])
+        path = f"/api/chats/{chats[2]}/turns"
+        counted = await gateway.services.database.read(rows)
+        require_refused(await ada.post(path, {"content": "Hello"}))
+        now = await gateway.services.database.read(rows)
+        for table in ("message", "conversation", "chat_session", "allowance"):
+            assert len(now[table]) == len(counted[table])
+        assert now["allowance"] == counted["allowance"]
+        await ada.post(f"/api/turns/{started[0]}/stop")
+        scripted_upstream.default = Script(reply="Now")
+        while (answer := await ada.post(path, {"content": "Hello"})).status_code == 429:
+            await asyncio.sleep(0.02)
+        assert answer.json()["state"] == "completed"
+        await ada.post(f"/api/turns/{started[1]}/stop")
+
+
+async def test_streams_at_a_time(limited: Callable[..., Any], scripted_upstream: ScriptedUpstream) -> None:
+    scripted_upstream.default = ENDLESS
+    async with limited(open_streams=2, concurrent_turns=9) as (gateway, ada):
+        chat, other = await ada.chat(), await ada.chat()
+        async with ada.stream(chat) as source:
+            turn_id = json.loads((await anext(source)).data)["turn_id"]
+            path = f"/api/turns/{turn_id}/events"
+            async with ada.events("GET", path) as second:
+                await anext(second)
+                require_refused(await ada.get(path))
+                before = await gateway.services.database.read(rows)
+                asked = len(scripted_upstream.requests)
+                stream = {"accept": "text/event-stream"}
+                require_refused(await ada.post(f"/api/chats/{other}/turns", {"content": "Hello"}, headers=stream))
+                after = await gateway.services.database.read(rows)
+                assert {name: len(found) for name, found in after.items()} == {
+                    name: len(found) for name, found in before.items()
+                }
+                assert after["allowance"] == before["allowance"]
+                assert len(scripted_upstream.requests) == asked
+            await ada.post(f"/api/turns/{turn_id}/stop")
+        scripted_upstream.default = Script(reply="Room again")
+        for _ in range(100):
+            if not gateway.services.turns.streams._open:
+                break
+            await asyncio.sleep(0.02)
+        async with ada.stream(other) as source:
+            assert [event async for event in source][-1].event == "turn.completed"
+
+
+async def test_many_streams_at_once_are_as_many_as_allowed(
+    limited: Callable[..., Any], scripted_upstream: ScriptedUpstream
+) -> None:
+    scripted_upstream.default = ENDLESS
+    async with limited(open_streams=4) as (_, ada), ada.stream(await ada.chat()) as source:
+        turn_id = json.loads((await anext(source)).data)["turn_id"]
+
+        async def status() -> int:
+            async with ada.client.stream("GET", f"/api/turns/{turn_id}/events", headers=ada.headers) as answer:
+                if answer.status_code == 200:
+                    async for _ in answer.aiter_raw():
+                        pass
+                return answer.status_code
+
+        asking = [asyncio.create_task(status()) for _ in range(16)]
+        while sum(task.done() for task in asking) < 13:
+            await asyncio.sleep(0.02)
+        await ada.post(f"/api/turns/{turn_id}/stop")
+        statuses = await asyncio.wait_for(asyncio.gather(*asking), 10)
+    assert sorted(statuses) == [200] * 3 + [429] * 13
