@@ -1,0 +1,246 @@
+/** The open chat: its active branch of messages, and the turn that may be running in it. */
+
+import * as api from "./api.js";
+import { announce, clearNotices, showError, showNotice } from "./notices.js";
+import { followTurn } from "./turn-stream.js";
+
+const PAGE = 50;
+const LAST_FEW = 8;
+
+const SPOKEN_ENDINGS = {
+  "turn.completed": (name) => `${name} has replied.`,
+  "turn.stopped": () => "The reply was stopped.",
+  "turn.failed": () => "The reply failed.",
+};
+
+/** One chat while it is on the screen. `views` are shared with the chats before and after it. */
+export class Conversation {
+  chat = null;
+  #views;
+  #messages = [];
+  #earlier = null;
+  #turn = null;
+  #unsent = null;
+  #leaving = new AbortController();
+
+  constructor(views) {
+    this.#views = views;
+  }
+
+  /** Load the chat and show it, joining its turn if one is running. */
+  async open(id) {
+    const signal = this.#leaving.signal;
+    const [chat, page] = await Promise.all([api.chat(id, signal), api.messages(id, { limit: PAGE, signal })]);
+    this.chat = chat;
+    this.#take(page);
+    this.#views.onChat(chat);
+    this.#views.composer.use(chat, this.#views.nameOf(chat));
+    this.#show();
+    this.#views.scroll.toEnd();
+    this.#joinRunning();
+  }
+
+  /** Stop reading; a running turn goes on without us. */
+  leave() {
+    this.#leaving.abort();
+  }
+
+  /** Say something new at the end of the branch. */
+  send(content) {
+    this.#ask({ content }, this.#messages, (problem) => {
+      this.#views.composer.restore(this.chat.id, content);
+      if (problem.code === "turn-running") this.#joinOther(problem.rest.turn_id);
+    });
+  }
+
+  /** Say an earlier message otherwise: a sibling of it, with a branch of its own. */
+  resend(message, content) {
+    const before = this.#messages.slice(0, this.#positionOf(message.id));
+    this.#ask({ content, parent_id: message.parent_id ?? null }, before, () => {
+      if (!this.#leaving.signal.aborted) this.#views.transcript.openEditor(message, content);
+    });
+  }
+
+  /** Have a reply made again: a sibling of it. */
+  retry(reply) {
+    const before = this.#messages.slice(0, this.#positionOf(reply.id));
+    const key = api.newKey();
+    this.#run({ connect: () => api.retryTurn(reply.turn_id, key), before, said: null });
+  }
+
+  /** Stop the reply that is being written; whether there was one. */
+  stop() {
+    if (!this.#turn) return false;
+    if (this.#turn.id) api.stopTurn(this.#turn.id).catch(showError);
+    else this.#turn.stopWanted = true;
+    return true;
+  }
+
+  /** Go over to the newest branch through a sibling; the reader's eyes and focus stay where they are. */
+  async switchTo(message, siblingId, step) {
+    const { transcript, scroll } = this.#views;
+    await this.#trying(async () => {
+      const chat = await api.switchBranch(this.chat.id, siblingId);
+      const page = await api.messages(chat.id, { limit: Math.max(PAGE, this.#messages.length) });
+      let shown = message.id;
+      const change = () => {
+        this.#take(page);
+        this.#accept(chat);
+        shown = siblingId;
+      };
+      scroll.holding(() => transcript.elementOf(shown), change);
+      const buttons = [...(transcript.elementOf(siblingId)?.querySelectorAll(".siblings button:not(:disabled)") ?? [])];
+      (buttons.find((button) => button.dataset.step === step) ?? buttons[0])?.focus({ preventScroll: true });
+    });
+  }
+
+  async loadEarlier() {
+    await this.#trying(async () => {
+      const page = await api.messages(this.chat.id, { before: this.#earlier, limit: PAGE });
+      const first = this.#messages[0]?.id;
+      this.#views.scroll.holding(
+        () => this.#views.transcript.elementOf(first),
+        () => {
+          this.#messages = [...page.data, ...this.#messages];
+          this.#earlier = page.prev;
+          this.#show();
+        },
+      );
+    });
+  }
+
+  #positionOf(id) {
+    return this.#messages.findIndex((message) => message.id === id);
+  }
+
+  #take(page) {
+    this.#messages = page.data;
+    this.#earlier = page.prev;
+  }
+
+  #show() {
+    if (this.#leaving.signal.aborted) return;
+    this.#views.transcript.show(this.#messages);
+    this.#views.onShown({ empty: this.#messages.length === 0, earlier: this.#earlier !== null });
+  }
+
+  async #trying(work) {
+    try {
+      await work();
+    } catch (error) {
+      showError(error);
+    }
+  }
+
+  /** Ask for a turn. After a connection that broke too early to know, the same text is sent under the same key. */
+  async #ask(asked, before, onRefused) {
+    const same = JSON.stringify(asked);
+    const key = this.#unsent?.same === same ? this.#unsent.key : api.newKey();
+    const said = { id: "unsent", role: "user", content: asked.content, state: "completed", sender_id: this.#views.me().id };
+    const connect = () => api.askTurn(this.chat.id, asked, key);
+    this.#unsent = { same, key };
+    const problem = await this.#run({ connect, before, said });
+    if (problem?.status !== 0) this.#unsent = null;
+    if (problem) onRefused(problem);
+  }
+
+  #joinRunning() {
+    const turnId = this.chat.running_turn;
+    if (!turnId) return;
+    const before = this.#messages.filter(({ state, turn_id }) => !(state === "running" && turn_id === turnId));
+    const reply = this.#messages.find((message) => !before.includes(message)) ?? null;
+    this.#run({ connect: () => api.turnEvents(turnId, null, this.#leaving.signal), turnId, before, said: null, reply });
+  }
+
+  /** A turn asked elsewhere is in the way: show it, and let the reader send again after it. */
+  async #joinOther(turnId) {
+    await this.#trying(() => this.#reload());
+    this.chat = { ...this.chat, running_turn: this.chat.running_turn ?? turnId };
+    this.#joinRunning();
+  }
+
+  /** Follow one turn to its end; the problem if it could not even begin. */
+  async #run({ connect, turnId = null, before, said, reply = null }) {
+    const { transcript, composer, scroll } = this.#views;
+    const held = this.#messages;
+    const turn = (this.#turn = { id: turnId, stopWanted: false });
+    let arriving = reply && transcript.arriving(reply.id);
+    const handle = (name, data) => {
+      if (name === "turn.started") {
+        turn.id = data.turn_id;
+        const asked = said && { ...said, id: data.user_message_id };
+        reply ??= { id: data.reply_message_id, role: "assistant", content: "", state: "running", turn_id: data.turn_id };
+        this.#messages = [...before, asked, reply].filter(Boolean);
+        this.#show();
+        arriving ??= transcript.arriving(reply.id);
+        if (turn.stopWanted) this.stop();
+      } else if (name === "reply.delta") arriving?.append(data.text);
+      else if (name === "turn.snapshot") arriving?.replace(data.text);
+      else if (SPOKEN_ENDINGS[name]) this.#end(name, data);
+    };
+    clearNotices();
+    composer.setRunning(true);
+    transcript.setBusy(true);
+    if (said) this.#messages = [...before, said];
+    this.#show();
+    if (said) scroll.toEnd();
+    let problem = null;
+    try {
+      await followTurn({ connect, turnId, handle, onConnection: this.#onConnection, signal: this.#leaving.signal });
+    } catch (error) {
+      problem = error;
+    }
+    const refused = turn.id === null ? problem : null;
+    if (this.#leaving.signal.aborted) return refused;
+    this.#turn = null;
+    composer.setRunning(false);
+    transcript.setBusy(false);
+    if (problem) showError(problem);
+    if (refused) {
+      this.#messages = held;
+      this.#show();
+      return refused;
+    }
+    await this.#trying(() => this.#refresh());
+    return null;
+  }
+
+  #onConnection = (connected) => {
+    if (connected) clearNotices();
+    else showNotice("The connection was lost. The reply goes on; joining it again …");
+  };
+
+  /** The turn's own account stands until the rendered reply is read back. */
+  #end(name, turn) {
+    announce(SPOKEN_ENDINGS[name](this.#views.nameOf(this.chat)));
+    if (turn.notices?.length) showNotice(turn.notices.map((notice) => notice.message ?? notice).join(" "));
+    if (turn.reply) {
+      const error = turn.error ?? turn.reply.error;
+      const ended = { ...turn.reply, role: "assistant", turn_id: turn.id, error };
+      this.#messages = this.#messages.map((message) => (message.id === ended.id ? ended : message));
+    }
+  }
+
+  /** Read the last few messages again, now rendered; all of them if the branch is another one by now. */
+  async #refresh() {
+    const signal = this.#leaving.signal;
+    const [chat, page] = await Promise.all([api.chat(this.chat.id, signal), api.messages(this.chat.id, { limit: LAST_FEW, signal })]);
+    const overlap = this.#positionOf(page.data[0]?.id);
+    if (overlap < 0) return this.#reload();
+    this.#messages = [...this.#messages.slice(0, overlap), ...page.data];
+    this.#accept(chat);
+  }
+
+  async #reload() {
+    const signal = this.#leaving.signal;
+    const [chat, page] = await Promise.all([api.chat(this.chat.id, signal), api.messages(this.chat.id, { limit: PAGE, signal })]);
+    this.#take(page);
+    this.#accept(chat);
+  }
+
+  #accept(chat) {
+    this.chat = chat;
+    this.#show();
+    this.#views.onChat(chat);
+  }
+}

@@ -1,0 +1,194 @@
+/** Puts the page together: who is here, which chat the address names, and which keys do what. */
+
+import * as api from "./api.js";
+import { Conversation } from "./chat.js";
+import { ChatList, titleOf } from "./chats.js";
+import { Composer } from "./composer.js";
+import { byId, h, monogram } from "./dom.js";
+import { forgetDrafts, useDraftsOf } from "./drafts.js";
+import { closeDrawer, setUpDrawer } from "./drawer.js";
+import { Inspector } from "./inspector.js";
+import { hideLogin, setUpLogin, showLogin } from "./login.js";
+import { clearNotices, showError, showNotice } from "./notices.js";
+import { loadPersonas, obstacle, personaDescription, personaName, watchLoading } from "./personas.js";
+import { hidePicker, showPicker } from "./picker.js";
+import { followEnd } from "./scroll.js";
+import { Transcript } from "./transcript.js";
+
+let me = null;
+let conversation = null;
+let stopWatching = () => {};
+
+const nameOf = (chat) => personaName(chat.persona);
+
+const transcript = new Transcript(byId("transcript"), describe, {
+  retry: (reply) => conversation.retry(reply),
+  resend: (message, content) => conversation.resend(message, content),
+  switchTo: (message, siblingId, step) => conversation.switchTo(message, siblingId, step),
+  inspect: (reply) => inspector.show(reply.turn_id),
+});
+const composer = new Composer({ onSend: (content) => conversation.send(content), onStop: () => conversation.stop() });
+const inspector = new Inspector();
+const scroll = followEnd(byId("scroller"), byId("transcript"), (atEnd) => (byId("to-end").hidden = atEnd));
+const list = new ChatList({
+  onRenamed: (chat) => chat.id === conversation?.chat?.id && showTitle(chat),
+  onDeleted: (id) => id === conversation?.chat?.id && goTo("#/new"),
+});
+
+function describe(message) {
+  const { persona, read_only: readOnly } = conversation.chat;
+  if (message.role === "assistant") return { name: personaName(message.persona ?? persona), persona: message.persona ?? persona, readOnly };
+  const mine = !message.sender_id || message.sender_id === me.id;
+  return { name: mine ? "You" : "Another member", mine, readOnly };
+}
+
+function showTitle(chat) {
+  const title = chat ? titleOf(chat) : "New chat";
+  byId("title").textContent = title;
+  byId("subtitle").textContent = chat?.title ? nameOf(chat) : "";
+  document.title = `${title} · Persona Chat`;
+}
+
+function showObstacle(chat) {
+  const sentence = chat.read_only ? "" : obstacle(chat.persona);
+  byId("availability").textContent = sentence;
+  byId("availability").hidden = !sentence;
+}
+
+function onChat(chat) {
+  showTitle(chat);
+  list.put(chat);
+  inspector.use(chat);
+  showObstacle(chat);
+}
+
+function onShown({ empty, earlier }) {
+  byId("earlier").hidden = !earlier;
+  byId("beginning").hidden = !empty;
+  if (!empty) return;
+  const { persona } = conversation.chat;
+  byId("beginning").replaceChildren(
+    monogram(persona, personaName(persona)),
+    h("p", { class: "beginning-name" }, personaName(persona)),
+    h("p", { class: "muted" }, personaDescription(persona)),
+  );
+}
+
+/** Show what the address names: a chat, or the choice of a persona. */
+async function show() {
+  conversation?.leave();
+  conversation = null;
+  stopWatching();
+  clearNotices();
+  closeDrawer();
+  const id = /^#\/chats\/([\w-]+)$/.exec(location.hash)?.[1] ?? null;
+  list.markOpen(id);
+  byId("chat").hidden = id === null;
+  byId("skip-link").hidden = id === null;
+  if (id === null) {
+    inspector.use(null);
+    showTitle(null);
+    await showPicker((chat) => {
+      list.put(chat);
+      goTo(`#/chats/${chat.id}`);
+    });
+  } else {
+    hidePicker();
+    await openChat(id);
+  }
+}
+
+async function openChat(id) {
+  transcript.show([]);
+  composer.close();
+  byId("beginning").hidden = true;
+  const opened = (conversation = new Conversation({
+    transcript,
+    composer,
+    scroll,
+    onChat,
+    nameOf,
+    me: () => me,
+    onShown,
+  }));
+  try {
+    await opened.open(id);
+    if (conversation !== opened) return;
+    stopWatching = watchLoading([opened.chat.persona], () => showObstacle(opened.chat));
+  } catch (error) {
+    if (conversation !== opened || error.status === 401) return;
+    history.replaceState(null, "", "#/new");
+    await show();
+    if (error.status === 404) showNotice("There is no such chat, or it is not yours.");
+    else showError(error);
+  }
+}
+
+function goTo(hash) {
+  if (location.hash === hash) show();
+  else location.hash = hash;
+}
+
+/** Somebody is in: show them their chats. */
+async function enter(account, notice) {
+  me = account;
+  useDraftsOf(me.id);
+  byId("account-name").textContent = me.display_name || me.username;
+  byId("app").hidden = false;
+  try {
+    await loadPersonas();
+    await list.load();
+    await show();
+  } catch (error) {
+    showError(error);
+  }
+  if (notice) showNotice(notice);
+}
+
+/** Nobody is in any more: back to the login, with the drafts kept. */
+function leave(sentence) {
+  conversation?.leave();
+  conversation = null;
+  stopWatching();
+  hidePicker();
+  inspector.close();
+  byId("app").hidden = true;
+  showLogin(sentence);
+}
+
+async function signOut() {
+  try {
+    await api.logout();
+  } catch (error) {
+    if (error.status !== 401) return showError(error);
+  }
+  forgetDrafts();
+  history.replaceState(null, "", "/");
+  return leave("");
+}
+
+function onEscape(event) {
+  if (event.key !== "Escape" || byId("confirm").open || byId("app").hidden) return;
+  const inInspector = byId("inspector").contains(document.activeElement);
+  if (closeDrawer() || (inInspector && inspector.close()) || conversation?.stop()) event.preventDefault();
+  else inspector.close();
+}
+
+async function start() {
+  setUpDrawer();
+  setUpLogin(enter);
+  api.whenLoginEnds(() => !byId("app").hidden && leave("Your login has ended. Sign in again to go on; what you were writing is kept."));
+  window.addEventListener("hashchange", () => me && !byId("app").hidden && show());
+  document.addEventListener("keydown", onEscape);
+  byId("logout").addEventListener("click", signOut);
+  byId("earlier").addEventListener("click", () => conversation.loadEarlier());
+  byId("to-end").addEventListener("click", () => scroll.toEnd());
+  try {
+    await enter(await api.me());
+  } catch (problem) {
+    if (problem.status === 401) showLogin();
+    else showLogin(problem.message);
+  }
+}
+
+start();
