@@ -1,0 +1,24 @@
+"""The route table: every handler of every slice, and nothing else."""
+
+from litestar.types import ControllerRouterHandler
+
+from gateway import operations
+from gateway.accounts import routers as accounts
+from gateway.api_docs import docs_asset, openapi_document
+from gateway.chats import endpoints as chats
+from gateway.chats import member_endpoints, message_endpoints, persona_endpoints
+from gateway.turns import endpoints as turns
+from gateway.web import pages
+
+ROUTES: list[ControllerRouterHandler] = [
+    *accounts.ROUTERS,
+    persona_endpoints.router,
+    chats.router,
+    message_endpoints.router,
+    member_endpoints.router,
+    turns.router,
+    operations.router,
+    openapi_document,
+    docs_asset,
+    pages.router,
+]
