@@ -4,12 +4,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, Connection, LargeBinary, select
+from sqlalchemy import Column, Connection, LargeBinary
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlmodel import Field, col
+from sqlmodel import Field
 
 from storage.database.columns import Table, UTCDateTime, now
-from storage.errors import NotFound
 
 
 class PersonaRevision(Table, table=True):
@@ -37,13 +36,3 @@ def keep_revisions(connection: Connection, revisions: Mapping[str, tuple[str, by
     ]
     if rows:
         connection.execute(_KEEP[connection.dialect.name], rows)
-
-
-def load_revision(connection: Connection, digest: str) -> bytes:
-    """The canonical JSON of a persona as it was, or `NotFound`."""
-    resolved = connection.execute(
-        select(col(PersonaRevision.resolved)).where(col(PersonaRevision.digest) == digest)
-    ).scalar()
-    if resolved is None:
-        raise NotFound("No persona of this digest was ever loaded here.")
-    return bytes(resolved)

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from gateway.errors import GatewayError
+from gateway.text import tokens_of
 from gateway.turns.draft import Draft
 from gateway.turns.log import TurnLog
 from gateway.turns.preparing import Plan, assemble
@@ -20,7 +21,6 @@ from personas.manifest import stored_manifest
 from providers.errors import ProviderError
 from providers.events import Usage
 from providers.models import Model, ModelRequest
-from providers.tokens import count_tokens
 from storage.database import Database
 from storage.database.columns import now
 from storage.errors import NotFound, StorageUnavailable
@@ -32,9 +32,6 @@ logger = logging.getLogger("gateway.turns")
 
 SAVE_PATIENCE = 30.0
 """Seconds in which a failing save is tried again, from memory; then the turn is found by its lease."""
-
-COUNTED_INLINE = 8_192
-"""Characters up to which a reply's tokens are counted on the event loop (0.4 ms)."""
 
 ENDED_BY_US = {
     TurnState.stopped: None,
@@ -158,10 +155,7 @@ async def _outcome(
     error_message: str | None,
 ) -> Outcome:
     text = log.text
-    if len(text) <= COUNTED_INLINE:
-        tokens = count_tokens(text)
-    else:
-        tokens = await asyncio.to_thread(count_tokens, text)
+    tokens = await tokens_of(text)
     usage = draft.usage
     if usage is None and (text or state is TurnState.completed):
         usage = Usage(input_tokens=answer.input_tokens, output_tokens=tokens, estimated=True)
