@@ -7,11 +7,11 @@ from litestar.config.cors import CORSConfig
 from litestar.di import Provide
 from litestar.types import ASGIApp
 
-from gateway.accounts.authentication import Authentication
-from gateway.accounts.guards import json_only
-from gateway.api_docs import OPENAPI, complete_document
-from gateway.edge import Edge
-from gateway.problems import HANDLERS
+from gateway.http.api_docs import OPENAPI, complete_document
+from gateway.http.edge import Edge
+from gateway.http.problems import HANDLERS
+from gateway.identity.authentication import Authentication
+from gateway.identity.guards import json_only
 from gateway.routes import ROUTES
 from gateway.services import Services
 

@@ -7,7 +7,7 @@ from personas.catalog import Catalog
 from personas.reload import LiveCatalog
 from providers.registry import Registry
 from storage.database import Database
-from storage.persona_revisions import keep_revisions
+from storage.turns.persona_revisions import keep_revisions
 
 logger = logging.getLogger("gateway.personas")
 

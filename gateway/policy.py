@@ -8,7 +8,7 @@ from enum import StrEnum
 
 import msgspec
 
-from storage.users import UserRole
+from storage.people.users import UserRole
 
 
 class Permission(StrEnum):

@@ -2,11 +2,11 @@
 
 from litestar.types import ControllerRouterHandler
 
-from gateway import operations
 from gateway.accounts import routers as accounts
-from gateway.api_docs import docs_asset, openapi_document
 from gateway.chats import endpoints as chats
 from gateway.chats import member_endpoints, message_endpoints, persona_endpoints
+from gateway.http.api_docs import docs_asset, openapi_document
+from gateway.operations import operations
 from gateway.turns import endpoints as turns
 from gateway.web import pages
 

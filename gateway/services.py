@@ -11,14 +11,14 @@ from typing import Any
 import msgspec
 
 from gateway.accounts.accounts import Accounts
-from gateway.accounts.authentication import Authenticator
 from gateway.accounts.first_admin import Bind
 from gateway.catalog import CurrentCatalog
-from gateway.metrics import Metrics
-from gateway.provider_keys import KeysInUse
+from gateway.identity.authentication import Authenticator
+from gateway.keys.provider_keys import KeysInUse
+from gateway.operations.metrics import Metrics
+from gateway.operations.upkeep import upkeep
 from gateway.settings import Settings, make_private
 from gateway.turns.running import RunningTurns
-from gateway.upkeep import upkeep
 from personas.reload import LiveCatalog
 from providers.registry import Registry
 from providers.tokens import encoding

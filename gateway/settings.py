@@ -98,5 +98,4 @@ def is_loopback(host: str) -> bool:
 
 def make_private(folder: Path) -> None:
     """Make a folder that only its owner looks into, unless it is there already."""
-    if not folder.exists():
-        folder.mkdir(mode=0o700, parents=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)

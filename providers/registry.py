@@ -5,19 +5,19 @@ from pathlib import Path
 
 import msgspec
 
-from providers.anthropic import AnthropicWire
-from providers.clocks import LOCAL_CLOCKS, Clocks
 from providers.echo import WORD_DELAY, EchoProvider
 from providers.errors import NoKey
-from providers.http import HTTPProvider
-from providers.keys import KeyPool, ProviderKey, origin_of
-from providers.local import LocalModel
-from providers.local_provider import LocalProvider
+from providers.local.model import LocalModel
+from providers.local.provider import LocalProvider
 from providers.models import Model, ProviderKind, ProviderSpec
-from providers.openai import OpenAIWire
 from providers.provider import Availability, Provider, Readiness
-from providers.transport import Transport
-from providers.wire import Wire
+from providers.upstream.clocks import LOCAL_CLOCKS, Clocks
+from providers.upstream.http import HTTPProvider
+from providers.upstream.keys import KeyPool, ProviderKey, origin_of
+from providers.upstream.transport import Transport
+from providers.wires.anthropic import AnthropicWire
+from providers.wires.openai import OpenAIWire
+from providers.wires.wire import Wire
 
 PUBLIC_URLS = {
     ProviderKind.openai: "https://api.openai.com/v1",

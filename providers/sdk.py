@@ -11,13 +11,13 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
-from providers.anthropic import FIRST_VERSION
-from providers.clocks import Clocks
 from providers.errors import ProtocolError, ProviderError, UpstreamTimeout, UpstreamUnavailable
-from providers.keys import KeyPool, ProviderKey, Secret, origin_of
 from providers.models import ProviderKind, ProviderSpec
 from providers.registry import base_url_of, needs_key
-from providers.upstream_errors import status_error
+from providers.upstream.clocks import Clocks
+from providers.upstream.keys import KeyPool, ProviderKey, Secret, origin_of
+from providers.wires.anthropic import FIRST_VERSION
+from providers.wires.upstream_errors import status_error
 
 if TYPE_CHECKING:
     import anthropic

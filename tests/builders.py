@@ -19,9 +19,9 @@ from gateway.app import create_app
 from gateway.services import Services, open_services
 from gateway.settings import Settings
 from personas.reload import LiveCatalog
-from providers.clocks import Clocks
 from providers.registry import Registry
-from storage.users import UserRole, change_standing
+from providers.upstream.clocks import Clocks
+from storage.people.users import UserRole, change_standing
 
 PASSWORD = "a long enough passphrase"
 

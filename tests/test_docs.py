@@ -8,7 +8,7 @@ from builders import Gateway
 
 from gateway.settings import Settings
 from gateway.turns.log import TERMINAL
-from storage.turn_rows import TurnState
+from storage.turns.rows import TurnState
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"

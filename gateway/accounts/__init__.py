@@ -1,4 +1,4 @@
-"""Who is calling and how they prove it: sign-up, logins, access tokens, profiles, roles.
+"""People and what is theirs: sign-up, logins, access tokens, profiles, roles, over HTTP.
 
-A request becomes a `Principal` in `authentication.py`; `guards.py` asks the policy table what it may do.
+Who is calling is known before, in `gateway.identity`.
 """

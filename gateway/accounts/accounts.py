@@ -9,21 +9,21 @@ from typing import Any, Literal
 import msgspec
 from litestar.connection import ASGIConnection
 
-from gateway.accounts import login_limits
-from gateway.accounts.authentication import Authenticator
 from gateway.accounts.first_admin import Bind, is_forwarded
 from gateway.accounts.names import check_email, check_username
-from gateway.accounts.passwords import Passwords, check_password
-from gateway.accounts.principal import Principal
-from gateway.accounts.tokens import TokenKind, hash_setup_code, hash_token, new_token
 from gateway.errors import InvalidInput, SignupClosed, Unauthenticated
+from gateway.identity import login_limits
+from gateway.identity.authentication import Authenticator
+from gateway.identity.passwords import Passwords, check_password
+from gateway.identity.principal import Principal
+from gateway.identity.tokens import TokenKind, hash_setup_code, hash_token, new_token
 from gateway.settings import Settings, is_loopback
-from storage import credentials, users
-from storage.allowances import restore
 from storage.database import Database
-from storage.erasure import delete_user
 from storage.errors import NotFound
-from storage.users import Account
+from storage.people import credentials, users
+from storage.people.allowances import restore
+from storage.people.erasure import delete_user
+from storage.people.users import Account
 
 
 class Client(msgspec.Struct, frozen=True):

@@ -8,16 +8,16 @@ from litestar import Request, Response, delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
-from gateway.accounts import cookie
 from gateway.accounts.accounts import Accounts, Client, LoggedIn
-from gateway.accounts.guards import PUBLIC, requires
-from gateway.accounts.principal import Principal
 from gateway.accounts.schemas import LoginAnswer, LoginRequest, LoginView, SignupRequest, profile_view
-from gateway.paging import Page
+from gateway.http.paging import Page
+from gateway.identity import cookie
+from gateway.identity.guards import PUBLIC, requires
+from gateway.identity.principal import Principal
 from gateway.policy import Permission
 from gateway.settings import is_loopback
-from storage import credentials
 from storage.database import Database
+from storage.people import credentials
 
 NO_COOKIE = (
     "Browsers keep the login cookie only on https, or on 127.0.0.1 and localhost. Open the page at one of those, "

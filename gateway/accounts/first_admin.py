@@ -4,9 +4,9 @@ from collections.abc import Collection
 
 import msgspec
 
-from gateway.accounts.tokens import hash_setup_code, new_setup_code
+from gateway.identity.tokens import hash_setup_code, new_setup_code
 from storage.database import Database
-from storage.setup import admin_is_made, set_setup_code
+from storage.people.setup import admin_is_made, set_setup_code
 
 _FORWARDING_HEADERS = ("forwarded", "via", "x-real-ip")
 _FORWARDING_PREFIX = "x-forwarded-"

@@ -9,13 +9,13 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody
 
 from gateway.accounts.accounts import Accounts
-from gateway.accounts.guards import requires
-from gateway.accounts.principal import Principal
 from gateway.accounts.schemas import Standing, StandingChange, User, user_view
-from gateway.paging import DEFAULT, Page, PageLimit, decode_cursor, encode_cursor, one_direction, page
+from gateway.http.paging import DEFAULT, Page, PageLimit, decode_cursor, encode_cursor, one_direction, page
+from gateway.identity.guards import requires
+from gateway.identity.principal import Principal
 from gateway.policy import Permission
-from storage import users
 from storage.database import Database
+from storage.people import users
 
 Asked = Request[Principal, Any, Any]
 

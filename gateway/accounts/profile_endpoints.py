@@ -8,16 +8,16 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from msgspec import UNSET
 
-from gateway.accounts import cookie
 from gateway.accounts.accounts import Accounts
-from gateway.accounts.guards import requires
 from gateway.accounts.names import check_email, check_line
-from gateway.accounts.principal import Principal
 from gateway.accounts.schemas import AccountDeletion, PasswordChange, Profile, ProfileChange, profile_view
 from gateway.errors import InvalidInput
+from gateway.identity import cookie
+from gateway.identity.guards import requires
+from gateway.identity.principal import Principal
 from gateway.policy import Permission
-from storage import users
 from storage.database import Database
+from storage.people import users
 
 MOST_AUDIO_BYTES = 4096
 

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from gateway.policy import Permission
-from storage.users import Account, UserRole
+from storage.people.users import Account, UserRole
 
 Password = Annotated[str, Meta(max_length=1024)]
 Name = Annotated[str, Meta(min_length=1, max_length=254)]

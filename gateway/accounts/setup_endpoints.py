@@ -8,9 +8,9 @@ from litestar.di import NamedDependency
 
 from gateway.accounts.accounts import Accounts
 from gateway.accounts.first_admin import Bind
-from gateway.accounts.guards import PUBLIC
+from gateway.identity.guards import PUBLIC
 from storage.database import Database
-from storage.setup import admin_is_made
+from storage.people.setup import admin_is_made
 
 
 class SetupView(msgspec.Struct, frozen=True):

@@ -10,16 +10,16 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
 from gateway.accounts.accounts import Accounts
-from gateway.accounts.guards import requires
 from gateway.accounts.names import check_line
-from gateway.accounts.principal import Principal
 from gateway.accounts.schemas import NewToken, TokenRequest, TokenView
-from gateway.accounts.tokens import TokenKind, display_of, hash_token, new_token
 from gateway.errors import InvalidInput
-from gateway.paging import Page
+from gateway.http.paging import Page
+from gateway.identity.guards import requires
+from gateway.identity.principal import Principal
+from gateway.identity.tokens import TokenKind, display_of, hash_token, new_token
 from gateway.policy import DELEGABLE, Permission
-from storage import credentials
 from storage.database import Database
+from storage.people import credentials
 
 Asked = Request[Principal, Any, Any]
 

@@ -9,8 +9,6 @@ from litestar import Request, Router, delete, get, patch, post, put
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody
 
-from gateway.accounts.guards import requires
-from gateway.accounts.principal import Principal
 from gateway.catalog import CurrentCatalog
 from gateway.chats.previewing import preview_context
 from gateway.chats.schemas import (
@@ -23,15 +21,17 @@ from gateway.chats.schemas import (
     chat_view,
 )
 from gateway.chats.session_data import parse_session_data, shown_session_data
-from gateway.paging import DEFAULT, Page, PageLimit, decode_cursor, encode_cursor, one_direction, page
+from gateway.http.paging import DEFAULT, Page, PageLimit, decode_cursor, encode_cursor, one_direction, page
+from gateway.identity.guards import requires
+from gateway.identity.principal import Principal
 from gateway.policy import Permission
 from gateway.text import tokens_of
 from gateway.turns.preparing import admitted_persona
 from personas.catalog import Catalog
 from personas.macros import Scene, render_greetings
 from providers.registry import Registry
-from storage.chat_history import list_history
-from storage.chats import (
+from storage.chats.chat_history import list_history
+from storage.chats.chats import (
     Chat,
     Greeting,
     create_chat,

@@ -7,14 +7,14 @@ from litestar import Request, Router, delete, get, put
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
-from gateway.accounts.guards import requires
-from gateway.accounts.principal import Principal
 from gateway.chats.schemas import MemberPut
 from gateway.errors import InvalidInput
-from gateway.paging import Page
+from gateway.http.paging import Page
+from gateway.identity.guards import requires
+from gateway.identity.principal import Principal
 from gateway.policy import Permission
-from storage.chats import chat_members, put_chat_member, remove_chat_member
-from storage.conversations import Member, MemberRole
+from storage.chats.chats import chat_members, put_chat_member, remove_chat_member
+from storage.conversations.conversations import Member, MemberRole
 from storage.database import Database
 from storage.errors import NotFound
 

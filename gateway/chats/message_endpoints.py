@@ -14,21 +14,21 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, FromQuery, JSONBody
 from litestar.types import ASGIApp
 
-from gateway.accounts.guards import requires
-from gateway.accounts.principal import Principal
 from gateway.chats.schemas import MessageView, NewMessage, message_view
+from gateway.http.paging import DEFAULT, Page, PageLimit, decode_cursor, encode_cursor, one_direction, page
+from gateway.identity.guards import requires
+from gateway.identity.principal import Principal
 from gateway.markdown import render_markdown
-from gateway.paging import DEFAULT, Page, PageLimit, decode_cursor, encode_cursor, one_direction, page
 from gateway.policy import Permission
 from gateway.text import require_text, tokens_of
 from gateway.turns.answering import ask_turn, idempotency_key
 from gateway.turns.running import RunningTurns
 from gateway.turns.views import TurnView
 from providers.messages import Role
-from storage.branches import load_branch, one_of_branch
-from storage.chats import add_message
+from storage.chats.chats import add_message
+from storage.conversations.branches import load_branch, one_of_branch
 from storage.database import Database
-from storage.turns import AskedTurn
+from storage.turns.opening import AskedTurn
 
 Caller = Request[Principal, Any, Any]
 

@@ -7,10 +7,10 @@ from litestar import Request, Router, get
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
-from gateway.accounts.guards import requires
-from gateway.accounts.principal import Principal
 from gateway.catalog import CurrentCatalog
-from gateway.paging import Page
+from gateway.http.paging import Page
+from gateway.identity.guards import requires
+from gateway.identity.principal import Principal
 from gateway.policy import Permission
 from gateway.turns.preparing import admitted_persona, candidates_for
 from personas.catalog import Catalog

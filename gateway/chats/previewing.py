@@ -3,8 +3,8 @@
 from typing import Any
 from uuid import UUID
 
-from gateway.accounts.principal import Principal
 from gateway.errors import GatewayError
+from gateway.identity.principal import Principal
 from gateway.turns.preparing import assemble, candidates_for, persona_for
 from personas.catalog import Catalog
 from personas.macros import Scene
@@ -13,7 +13,7 @@ from providers.errors import ProviderError
 from providers.registry import Registry
 from storage.database import Database
 from storage.database.columns import now
-from storage.turns import next_opening
+from storage.turns.opening import next_opening
 
 
 async def preview_context(

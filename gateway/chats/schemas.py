@@ -8,9 +8,9 @@ import msgspec
 
 from gateway.text import Label, Title
 from gateway.turns.views import ErrorView
-from storage.chats import Chat
-from storage.conversations import MemberRole
-from storage.messages import BranchMessage, MessageState
+from storage.chats.chats import Chat
+from storage.conversations.conversations import MemberRole
+from storage.conversations.messages import BranchMessage, MessageState
 
 
 class NewChat(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):

@@ -12,19 +12,19 @@ from uuid import UUID
 import click
 
 from gateway.cli.opening import load_personas, load_settings, run_on_database
-from gateway.master_key import MasterKeyRefused, read_master_keys
-from gateway.sealed_keys import is_stored, open_keys, open_or_make_vault, open_vault, rewrap_key, seal_key
+from gateway.keys.master_key import MasterKeyRefused, read_master_keys
+from gateway.keys.sealed_keys import is_stored, open_keys, open_or_make_vault, open_vault, rewrap_key, seal_key
 from personas.catalog import Catalog
 from personas.errors import did_you_mean
-from providers.keys import Secret, origin_of
 from providers.models import ProviderKind
 from providers.registry import base_url_of
-from storage import provider_keys as store
+from providers.upstream.keys import Secret, origin_of
 from storage.database import Database
 from storage.database.columns import new_id
 from storage.errors import AlreadyTaken, WrongKey
-from storage.provider_keys import Sealed, SealedKey
-from storage.vault import Vault
+from storage.keys import provider_keys as store
+from storage.keys.provider_keys import Sealed, SealedKey
+from storage.keys.vault import Vault
 
 SHORTEST, LONGEST = 8, 4096
 """Characters of a key; what is shorter or longer is something else that was pasted."""

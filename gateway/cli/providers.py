@@ -8,16 +8,16 @@ import click
 import msgspec
 
 from gateway.cli.opening import load_personas, load_settings, run_on_database
-from gateway.provider_keys import environment_keys
-from gateway.sealed_keys import open_keys, open_vault
+from gateway.keys.provider_keys import environment_keys
+from gateway.keys.sealed_keys import open_keys, open_vault
 from providers import sdk  # imports no SDK before it is asked something
 from providers.errors import ProviderError
-from providers.keys import ProviderKey
-from providers.local import packaged_weights
+from providers.local.model import packaged_weights
 from providers.models import ProviderKind, ProviderSpec
 from providers.tokens import count_tokens
+from providers.upstream.keys import ProviderKey
 from storage.database import Database
-from storage.provider_keys import list_provider_keys
+from storage.keys.provider_keys import list_provider_keys
 
 
 class Declared(msgspec.Struct, frozen=True):

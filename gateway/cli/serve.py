@@ -13,7 +13,7 @@ import uvloop
 from gateway.accounts.first_admin import Bind, announce_setup_code
 from gateway.app import create_app
 from gateway.cli.opening import load_settings, personas_file
-from gateway.observability import configure_logging
+from gateway.operations.observability import configure_logging
 from gateway.services import AlreadyServed, Services, open_services
 from gateway.settings import Settings, is_loopback
 from gateway.turns.running import RunningTurns

@@ -8,13 +8,13 @@ from typing import TypeVar
 import click
 
 from gateway.accounts.names import check_email, check_username
-from gateway.accounts.passwords import Passwords, check_password
 from gateway.cli.opening import load_settings, run_on_database
-from storage import users as people
-from storage.credentials import reset_password as store_reset_password
+from gateway.identity.passwords import Passwords, check_password
 from storage.database import Database
 from storage.errors import NotFound
-from storage.users import Account, UserRole
+from storage.people import users as people
+from storage.people.credentials import reset_password as store_reset_password
+from storage.people.users import Account, UserRole
 
 T = TypeVar("T")
 

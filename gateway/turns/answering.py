@@ -8,13 +8,13 @@ import msgspec
 from litestar import Request
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from gateway.accounts.principal import Principal
 from gateway.errors import InvalidInput, Unavailable
+from gateway.identity.principal import Principal
 from gateway.turns.log import TurnLog
 from gateway.turns.running import RunningTurns
 from gateway.turns.sse import PING_EVERY, event_stream, until_gone
-from storage.idempotency import IdempotencyKey
-from storage.turns import AskedTurn
+from storage.turns.idempotency import IdempotencyKey
+from storage.turns.opening import AskedTurn
 
 LONGEST_KEY = 255
 

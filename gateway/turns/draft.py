@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from gateway.turns.log import TurnLog
 from providers.errors import ContentFiltered, EmptyCompletion, ProviderError
 from providers.events import Event, Failed, Finished, FinishReason, Noticed, TextDelta, Usage, UsageReported
-from storage.turn_rows import TurnState
+from storage.turns.rows import TurnState
 
 MOST_TOKENS = 2**31 - 1
 """More than any provider can mean, and what a row can hold."""

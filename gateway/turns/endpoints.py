@@ -9,9 +9,9 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath
 from litestar.types import ASGIApp
 
-from gateway.accounts.guards import requires
-from gateway.accounts.principal import Principal
 from gateway.catalog import CurrentCatalog
+from gateway.identity.guards import requires
+from gateway.identity.principal import Principal
 from gateway.policy import Permission
 from gateway.turns.answering import ask_turn, idempotency_key
 from gateway.turns.manifests import stored_context
@@ -19,8 +19,8 @@ from gateway.turns.running import RunningTurns
 from gateway.turns.sse import event_stream, no_content, parse_event_id
 from gateway.turns.views import TurnView, turn_view
 from storage.database import Database
-from storage.turn_rows import load_turn
-from storage.turns import AskedTurn
+from storage.turns.opening import AskedTurn
+from storage.turns.rows import load_turn
 
 Caller = Request[Principal, Any, Any]
 

@@ -3,14 +3,14 @@
 from typing import Any
 from uuid import UUID
 
-from gateway.accounts.principal import Principal
 from gateway.errors import NotPermitted
+from gateway.identity.principal import Principal
 from gateway.policy import Permission
 from personas.catalog import Catalog
 from personas.manifest import message_ids, read_manifest
+from storage.conversations.messages import read_texts
 from storage.database import Database
-from storage.messages import read_texts
-from storage.turn_rows import load_asked_turn, load_manifest
+from storage.turns.rows import load_asked_turn, load_manifest
 
 
 async def stored_context(database: Database, catalog: Catalog, reader: Principal, turn_id: UUID) -> dict[str, Any]:

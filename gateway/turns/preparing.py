@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import msgspec
 
-from gateway.accounts.principal import Principal
 from gateway.errors import MessageTooLong, PersonaUnavailable
+from gateway.identity.principal import Principal
 from personas.catalog import Catalog
 from personas.context import Context, assemble_context
 from personas.errors import ContextTooLarge, UnknownPersona
@@ -16,7 +16,7 @@ from providers.models import Model
 from providers.provider import Provider
 from providers.registry import Registry
 from storage.database.columns import now
-from storage.turns import Opening, Prepared
+from storage.turns.opening import Opening, Prepared
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,7 +29,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def preparer(catalog: Catalog, providers: Registry, asker: Principal) -> Callable[[Opening], Prepared[Plan]]:
-    """The pure step between reading a chat and opening its turn; see `storage.turns.begin_turn`.
+    """The pure step between reading a chat and opening its turn; see `storage.turns.opening.begin_turn`.
 
     It raises `PersonaUnavailable`, `NoKey` or `MessageTooLong`, and then nothing is written.
     """

@@ -24,9 +24,9 @@ from providers.models import Model, ModelRequest
 from storage.database import Database
 from storage.database.columns import now
 from storage.errors import NotFound, StorageUnavailable
-from storage.turn_outcomes import Outcome, finish_turn
-from storage.turn_rows import TurnRecord, TurnState, load_turn
-from storage.turns import OpenTurn
+from storage.turns.opening import OpenTurn
+from storage.turns.outcomes import Outcome, finish_turn
+from storage.turns.rows import TurnRecord, TurnState, load_turn
 
 logger = logging.getLogger("gateway.turns")
 

@@ -9,8 +9,8 @@ from uuid import UUID
 
 import msgspec
 
-from gateway.accounts.principal import Principal
 from gateway.errors import Unavailable
+from gateway.identity.principal import Principal
 from gateway.limits import OpenStreams
 from gateway.settings import Settings
 from gateway.turns.log import TurnLog
@@ -19,14 +19,14 @@ from gateway.turns.run import Control, run_turn
 from gateway.turns.views import TurnStarted, started_view, turn_view
 from personas.catalog import Catalog
 from providers.registry import Registry
-from storage.chats import load_chat
-from storage.conversations import MemberRole
+from storage.chats.chats import load_chat
+from storage.conversations.conversations import MemberRole
 from storage.database import Database
 from storage.database.columns import new_id, now
 from storage.errors import NotFound, StorageUnavailable, TurnRunning
-from storage.turn_leases import PartialText, interrupt_abandoned, keep_partial_texts, request_stop
-from storage.turn_rows import TurnRecord, TurnState, load_turn, running_turn
-from storage.turns import AskedTurn, OpenTurn, RepeatedTurn, TurnLimits, begin_turn
+from storage.turns.leases import PartialText, interrupt_abandoned, keep_partial_texts, request_stop
+from storage.turns.opening import AskedTurn, OpenTurn, RepeatedTurn, TurnLimits, begin_turn
+from storage.turns.rows import TurnRecord, TurnState, load_turn, running_turn
 
 logger = logging.getLogger("gateway.turns")
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from storage.turn_rows import TurnRecord, TurnState
+from storage.turns.rows import TurnRecord, TurnState
 
 
 class ErrorView(msgspec.Struct, frozen=True):

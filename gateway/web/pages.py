@@ -6,7 +6,7 @@ from litestar import HttpMethod, Request, Response, Router, route
 from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 
-from gateway.accounts.guards import PUBLIC
+from gateway.identity.guards import PUBLIC
 from gateway.web.assets import load_assets
 
 CONTENT_SECURITY_POLICY = "; ".join(

@@ -5,7 +5,7 @@ upstream.enqueue(msgspec.structs.replace(FAULTS["cut"], cut_at=120))
 """
 
 from providers.scripted.script import FOREVER, Figures, Script, ToolCall
-from providers.wire import MAX_LINE, MAX_RESPONSE
+from providers.wires.wire import MAX_LINE, MAX_RESPONSE
 
 _PING = 'data: {"type":"ping"}\n\n'
 _TALK = ("The quick ", "brown fox ", "jumps over ", "the lazy dog.")

@@ -6,10 +6,10 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from providers.messages import Role
-from storage.chat_sessions import set_active_leaf
+from storage.chats.chat_sessions import set_active_leaf
+from storage.conversations.messages import add_messages, message_row, take_seq
 from storage.database import open_database
 from storage.database.columns import new_id
-from storage.messages import add_messages, message_row, take_seq
 
 AT_ONCE = 5_000
 KEPT = 20

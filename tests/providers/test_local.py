@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from providers.events import Event, Finished, FinishReason, Noticed, TextDelta, UsageReported
-from providers.local import MAX_RESTARTS, LocalModel, packaged_weights
+from providers.local.model import MAX_RESTARTS, LocalModel, packaged_weights
 from providers.messages import Message, Role
 from providers.models import Model, ModelRequest, ProviderKind, ProviderSpec
 from providers.provider import Readiness
@@ -125,7 +125,7 @@ async def test_a_child_that_ignores_the_polite_signal_is_killed(
     stubborn.write_text("#!/bin/sh\ntrap '' TERM\necho ready http://127.0.0.1:9\nwhile :; do sleep 0.1; done\n")
     stubborn.chmod(0o700)
     monkeypatch.setattr("sys.executable", str(stubborn))
-    monkeypatch.setattr("providers.local.TERM_GRACE", 0.2)
+    monkeypatch.setattr("providers.local.model.TERM_GRACE", 0.2)
     model.start()
     await model.address(30)
     assert model.pid is not None
@@ -141,7 +141,7 @@ async def test_it_does_not_outlive_a_parent_that_was_killed() -> None:
         "-c",
         """
 import asyncio
-from providers.local import LocalModel
+from providers.local.model import LocalModel
 
 async def main():
     model = LocalModel()

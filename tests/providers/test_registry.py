@@ -3,17 +3,17 @@ from pathlib import Path
 
 import pytest
 
-from providers.anthropic import AnthropicWire
 from providers.errors import CredentialsRefused, NoKey
 from providers.events import Noticed, TextDelta
-from providers.keys import ProviderKey, Secret
 from providers.messages import Message, Role
 from providers.models import Model, ModelRequest, ProviderKind, ProviderSpec
-from providers.openai import OpenAIWire
 from providers.provider import Provider, Readiness
 from providers.registry import Registry, base_url_of, wire_of
 from providers.scripted.faults import FAULTS
 from providers.scripted.server import ScriptedUpstream
+from providers.upstream.keys import ProviderKey, Secret
+from providers.wires.anthropic import AnthropicWire
+from providers.wires.openai import OpenAIWire
 
 pytestmark = pytest.mark.anyio
 

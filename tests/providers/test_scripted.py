@@ -14,7 +14,6 @@ import pytest
 from click.testing import CliRunner
 
 from gateway.cli import fake_upstream
-from providers.anthropic import AnthropicWire
 from providers.errors import (
     ContextTooLong,
     CredentialsRefused,
@@ -39,11 +38,12 @@ from providers.events import (
 )
 from providers.messages import Message, Role
 from providers.models import Model, ModelRequest, ProviderKind
-from providers.openai import OpenAIWire
 from providers.scripted.faults import FAULTS
 from providers.scripted.script import Figures, Script, ToolCall, script_from
 from providers.scripted.server import ScriptedUpstream
-from providers.wire import Wire
+from providers.wires.anthropic import AnthropicWire
+from providers.wires.openai import OpenAIWire
+from providers.wires.wire import Wire
 
 WIRES: dict[str, Wire] = {"openai": OpenAIWire(ProviderKind.openai), "anthropic": AnthropicWire()}
 TALK = "The quick brown fox jumps over the lazy dog."

@@ -17,9 +17,9 @@ from providers.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
-from providers.keys import ProviderKey, Secret
 from providers.models import ProviderKind, ProviderSpec
 from providers.sdk import count_tokens, model_names
+from providers.upstream.keys import ProviderKey, Secret
 
 CANARY = "sk-canary-5f1d7c"
 KEYS = [ProviderKey(Secret(CANARY))]

@@ -11,15 +11,15 @@ import pytest
 import respx
 from respx.mocks import HTTPCoreMocker
 
-from providers.anthropic import AnthropicWire
 from providers.events import Finished, FinishReason, ReasoningDelta, TextDelta, ToolCallDelta, UsageReported
 from providers.messages import Message, Role
 from providers.models import Model, ModelRequest, Params, ProviderKind
-from providers.openai import OpenAIWire
 from providers.scripted.faults import FAULTS
 from providers.scripted.script import Figures, Script, ToolCall
 from providers.scripted.server import ScriptedUpstream
-from providers.wire import Wire
+from providers.wires.anthropic import AnthropicWire
+from providers.wires.openai import OpenAIWire
+from providers.wires.wire import Wire
 
 pytestmark = pytest.mark.anyio
 

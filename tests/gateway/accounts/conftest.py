@@ -16,13 +16,13 @@ from litestar import Litestar, WebSocket, get, websocket
 from litestar.di import Provide
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from gateway.accounts import passwords
 from gateway.accounts.accounts import Accounts
-from gateway.accounts.authentication import Authentication, Authenticator
 from gateway.accounts.first_admin import Bind
-from gateway.accounts.guards import PUBLIC, json_only
 from gateway.accounts.routers import ROUTERS
-from gateway.problems import HANDLERS
+from gateway.http.problems import HANDLERS
+from gateway.identity import passwords
+from gateway.identity.authentication import Authentication, Authenticator
+from gateway.identity.guards import PUBLIC, json_only
 from gateway.settings import Settings
 from storage.database import Database, open_database
 

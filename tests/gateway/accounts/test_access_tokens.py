@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Connection, update
 
 from gateway.policy import DELEGABLE, Permission
-from storage.credentials import AccessToken
+from storage.people.credentials import AccessToken
 
 pytestmark = pytest.mark.anyio
 

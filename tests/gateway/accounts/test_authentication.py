@@ -9,12 +9,12 @@ from uuid import UUID
 import pytest
 from sqlalchemy import Connection, select, update
 
-from gateway.accounts import authentication
-from gateway.accounts.cookie import NAME
-from gateway.accounts.tokens import TokenKind, hash_token, new_token
-from storage.credentials import AccessToken, AuthSession, end_logins, find_credential, list_logins, mark_seen
+from gateway.identity import authentication
+from gateway.identity.cookie import NAME
+from gateway.identity.tokens import TokenKind, hash_token, new_token
 from storage.errors import StorageUnavailable
-from storage.users import change_standing
+from storage.people.credentials import AccessToken, AuthSession, end_logins, find_credential, list_logins, mark_seen
+from storage.people.users import change_standing
 
 pytestmark = pytest.mark.anyio
 

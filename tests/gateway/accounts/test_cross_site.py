@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.accounts.cookie import NAME
+from gateway.identity.cookie import NAME
 
 pytestmark = pytest.mark.anyio
 

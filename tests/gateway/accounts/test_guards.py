@@ -5,10 +5,10 @@ from uuid import uuid4
 
 import pytest
 
-from gateway.accounts.guards import PUBLIC, permission_of
-from gateway.accounts.principal import ANONYMOUS, Principal
+from gateway.identity.guards import PUBLIC, permission_of
+from gateway.identity.principal import ANONYMOUS, Principal
 from gateway.policy import POLICY, Permission
-from storage.users import UserRole
+from storage.people.users import UserRole
 
 ROLES = list(UserRole)
 

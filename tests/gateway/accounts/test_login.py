@@ -8,10 +8,10 @@ import argon2
 import pytest
 from sqlalchemy import Connection, select, update
 
-from gateway.accounts.cookie import NAME
-from storage import allowances
-from storage.allowances import Allowance
-from storage.users import User, change_standing, find_login
+from gateway.identity.cookie import NAME
+from storage.people import allowances
+from storage.people.allowances import Allowance
+from storage.people.users import User, change_standing, find_login
 
 pytestmark = pytest.mark.anyio
 

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import Connection, select
 
-from storage.audit_log import AuditEntry
+from storage.people.audit_log import AuditEntry
 
 pytestmark = pytest.mark.anyio
 

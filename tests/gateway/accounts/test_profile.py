@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from gateway.accounts.cookie import NAME
+from gateway.identity.cookie import NAME
 
 pytestmark = pytest.mark.anyio
 
@@ -14,7 +14,7 @@ NEW = "another horse entirely"
 
 @pytest.fixture(autouse=True)
 def _clock_stands(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("storage.allowances.time", _StandingClock())
+    monkeypatch.setattr("storage.people.allowances.time", _StandingClock())
 
 
 class _StandingClock:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from gateway.accounts.cookie import NAME
 from gateway.accounts.first_admin import Bind, announce_setup_code
+from gateway.identity.cookie import NAME
 
 pytestmark = pytest.mark.anyio
 

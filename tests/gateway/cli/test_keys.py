@@ -17,14 +17,14 @@ from sqlalchemy import Connection, update
 
 from gateway.cli import keys as module
 from gateway.cli.keys import keys
-from gateway.master_key import read_master_keys
-from gateway.sealed_keys import open_key
+from gateway.keys.master_key import read_master_keys
+from gateway.keys.sealed_keys import open_key
 from gateway.settings import Settings
-from storage import provider_keys as store
 from storage.database import open_database
 from storage.errors import StorageUnavailable
-from storage.provider_keys import ProviderKey, SealedKey
-from storage.vault import Vault, master_id
+from storage.keys import provider_keys as store
+from storage.keys.provider_keys import ProviderKey, SealedKey
+from storage.keys.vault import Vault, master_id
 
 ONE, TWO = (bytes([number]) * 32 for number in (1, 2))
 KEY = 'sk-canary-"5f1d7c\\+/=='

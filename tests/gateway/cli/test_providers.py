@@ -7,10 +7,10 @@ from click.testing import CliRunner, Result
 
 from gateway.cli.keys import keys
 from gateway.cli.providers import Declared, providers
-from providers.keys import ProviderKey, Secret
 from providers.models import ProviderKind, ProviderSpec
 from providers.scripted.server import ScriptedUpstream
 from providers.tokens import count_tokens
+from providers.upstream.keys import ProviderKey, Secret
 
 CANARY = "sk-canary-5f1d7c"
 

@@ -14,10 +14,10 @@ from sqlalchemy import Connection, select
 
 from gateway.accounts.first_admin import Bind, announce_setup_code
 from gateway.cli.users import users
-from storage.audit_log import AuditEntry
-from storage.credentials import create_access_token, list_access_tokens, list_logins, open_login
 from storage.database import Database, open_database
-from storage.users import UserRole, create_user, find_login
+from storage.people.audit_log import AuditEntry
+from storage.people.credentials import create_access_token, list_access_tokens, list_logins, open_login
+from storage.people.users import UserRole, create_user, find_login
 
 GOOD = "correct horse battery"
 

@@ -7,9 +7,9 @@ import pytest
 from builders import Gateway, serve_gateway, write_personas
 
 from gateway.settings import Settings
-from providers.clocks import Clocks
-from providers.keys import ProviderKey, Secret
 from providers.scripted.server import ScriptedUpstream
+from providers.upstream.clocks import Clocks
+from providers.upstream.keys import ProviderKey, Secret
 
 KEY = "sk-only-for-tests-0123456789"
 
@@ -48,7 +48,7 @@ async def hasty(
         drain_seconds=1,
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("providers.retries.sleep", at_once)
+        patch.setattr("providers.upstream.retries.sleep", at_once)
         patch.setenv("TEST_CLAUDE_KEY", KEY)
         async with serve_gateway(settings, clocks=SHORT) as served:
             served.services.providers.set_keys({"claude": [ProviderKey(Secret(KEY))]})

@@ -15,7 +15,7 @@ from gateway.turns import running
 from providers.scripted.script import FOREVER, Script
 from providers.scripted.server import ScriptedUpstream
 from storage.errors import StorageUnavailable
-from storage.turn_leases import interrupt_abandoned
+from storage.turns.leases import interrupt_abandoned
 
 pytestmark = pytest.mark.anyio
 

@@ -13,14 +13,14 @@ from builders import Gateway, Person, serve_gateway
 from httpx_sse import ServerSentEvent
 from turn_streams import ended_well, whole
 
-from gateway.accounts.principal import Principal
+from gateway.identity.principal import Principal
 from gateway.settings import Settings
 from gateway.turns.log import TurnLog
 from providers.scripted.script import FOREVER, Script
 from providers.scripted.server import ScriptedUpstream
 from storage.errors import StorageUnavailable
-from storage.turn_leases import request_stop
-from storage.turns import AskedTurn
+from storage.turns.leases import request_stop
+from storage.turns.opening import AskedTurn
 
 pytestmark = pytest.mark.anyio
 

@@ -1,0 +1,1 @@
+"""What operators see and what runs by itself: health, metrics, logs, upkeep."""

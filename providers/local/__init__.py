@@ -1,0 +1,1 @@
+"""A real model on this machine, and the provider that asks it."""

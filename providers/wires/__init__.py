@@ -1,0 +1,1 @@
+"""The formats that models speak, without any I/O: requests into bytes, bytes into events."""

@@ -1,0 +1,1 @@
+"""What every kind of conversation shares: members, messages, branches, and who may see them."""
