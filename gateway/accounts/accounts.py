@@ -124,7 +124,7 @@ class Accounts:
     async def delete(self, principal: Principal, password: str) -> None:
         """Delete the account and all that is theirs."""
         await self._prove(principal, password, "/password")
-        await self._database.write(delete_user, principal.user_id)
+        await self._database.write_long(delete_user, principal.user_id)
         self.authenticator.forget(principal.user_id)
 
     async def _prove(self, principal: Principal, password: str, pointer: str) -> str:

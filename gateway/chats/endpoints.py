@@ -155,7 +155,7 @@ async def change_chat(
 @delete("/chats/{chat_id:uuid}", guards=[requires(Permission.chats_write)])
 async def remove_chat(request: Caller, chat_id: FromPath[UUID], database: NamedDependency[Database]) -> None:
     """Delete a chat and all that was said in it; only its owner may."""
-    await database.write(delete_chat, request.user.user_id, chat_id)
+    await database.write_long(delete_chat, request.user.user_id, chat_id)
 
 
 @get("/chats/{chat_id:uuid}/context", guards=[requires(Permission.chats_read)])

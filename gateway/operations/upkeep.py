@@ -20,7 +20,7 @@ async def upkeep(database: Database) -> None:
     while True:
         for unit in (forget_full_allowances, forget_old_keys, forget_expired_credentials):
             try:
-                await database.write(unit)
+                await database.write_long(unit)
             except StorageError as error:
                 logger.warning("upkeep waits for the database", extra={"reason": error.message})
         await asyncio.sleep(EVERY)

@@ -9,6 +9,7 @@ from sqlalchemy import JSON, Column, Connection, bindparam, insert, select, upda
 from sqlmodel import Field, col
 
 from storage.database.columns import Table, UTCDateTime, new_id, now
+from storage.database.statements import Statement
 
 
 class Context(Table, table=True):
@@ -32,7 +33,7 @@ class ChatSession(Table, table=True):
     active_leaf: UUID | None
 
 
-_SET_LEAF = (
+_SET_LEAF = Statement(
     update(ChatSession)
     .where(col(ChatSession.conversation_id) == bindparam("conversation"))
     .values(active_leaf=bindparam("leaf"))
@@ -54,7 +55,7 @@ def create_session(
 
 def set_active_leaf(connection: Connection, conversation_id: UUID, leaf: UUID) -> None:
     """Continue, and show, the branch that ends at this message."""
-    connection.execute(_SET_LEAF, {"conversation": conversation_id, "leaf": leaf})
+    _SET_LEAF.run(connection, {"conversation": conversation_id, "leaf": leaf})
 
 
 def session_data(connection: Connection, conversation_id: UUID) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from sqlmodel import Field, col
 from providers.messages import HistoryMessage, Role
 from storage.conversations.conversations import Conversation
 from storage.database.columns import Table, UTCDateTime, now
+from storage.database.statements import Statement
 
 NOWHERE = UUID(int=0)
 """No message's id: the end of a walk that goes up to the root."""
@@ -111,9 +112,16 @@ class BranchMessage(msgspec.Struct, frozen=True, kw_only=True):
     siblings: tuple[UUID, ...] = ()
 
 
-_ROLES = {role.value: role for role in Role}
-_INSERT = insert(Message)
-_NEXT_SEQ = (
+class _WindowRow(msgspec.Struct, array_like=True, gc=False):
+    id: UUID
+    role: Role
+    content: str
+    tokens: int
+    state: MessageState
+
+
+_INSERT = Statement(insert(Message))
+_NEXT_SEQ = Statement(
     update(Conversation)
     .where(col(Conversation.id) == bindparam("conversation"))
     .values(last_seq=col(Conversation.last_seq) + bindparam("count"), updated_at=bindparam("moment", type_=UTCDateTime))
@@ -136,7 +144,7 @@ def _walk_up(name: str) -> Any:
 
 
 _UP = _walk_up("up")
-_WINDOW = (
+_WINDOW = Statement(
     select(col(Message.id), col(Message.role), col(Message.content), col(Message.tokens), col(Message.state))
     .join(_UP, col(Message.id) == _UP.c.id)
     .order_by(_UP.c.depth.desc())
@@ -149,13 +157,13 @@ _TEXTS = select(col(Message.id), col(Message.content)).where(
 def take_seq(connection: Connection, conversation_id: UUID, count: int) -> int:
     """Reserve the next sequence numbers of a conversation; gives the first of them."""
     bound = {"conversation": conversation_id, "count": count, "moment": now()}
-    last: int = connection.execute(_NEXT_SEQ, bound).scalar_one()
+    last: int = _NEXT_SEQ.first(connection, bound).last_seq
     return last - count + 1
 
 
 def add_messages(connection: Connection, *rows: dict[str, Any]) -> None:
     """Insert messages whose rows are complete; see `message_row`."""
-    connection.execute(_INSERT, rows)
+    _INSERT.run_each(connection, rows)
 
 
 def message_row(
@@ -201,8 +209,8 @@ def read_window(
     bound = {"conversation": conversation_id, "leaf": leaf, "stop": start or NOWHERE}
     return tuple(
         [
-            HistoryMessage(id_, _ROLES[role], content, tokens, state in USABLE and content != "")
-            for id_, role, content, tokens, state in connection.execute(_WINDOW, bound).all()
+            HistoryMessage(row.id, row.role, row.content, row.tokens, row.state in USABLE and row.content != "")
+            for row in _WINDOW.all_as(_WindowRow, connection, bound)
         ]
     )
 

@@ -1,4 +1,4 @@
-"""Where units of work run: one writer thread on SQLite, pooled transactions on PostgreSQL."""
+"""Where units of work run: one writing connection on SQLite, pooled transactions on PostgreSQL."""
 
 from storage.database.interface import Database
 from storage.database.opening import open_database, parse_address, upgrade_schema

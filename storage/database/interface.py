@@ -25,6 +25,10 @@ class Database(ABC):
         """Run a unit that may change rows; returns after the commit."""
 
     @abstractmethod
+    async def write_long(self, unit: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """As `write`, for a unit whose work grows with what is stored: it may hold up writers, but not the loop."""
+
+    @abstractmethod
     async def read(self, unit: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a unit that only reads, on one consistent snapshot."""
 

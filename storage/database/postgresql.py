@@ -46,6 +46,10 @@ class PostgreSQLDatabase(Database):
         """Run a unit in a transaction that goes on when who awaits it is cancelled."""
         return await self._shielded(self._transaction(self._engine, unit, *args, **kwargs))
 
+    async def write_long(self, unit: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """As `write`: the server does the work."""
+        return await self.write(unit, *args, **kwargs)
+
     async def read(self, unit: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a unit that only reads."""
         return await self._shielded(self._transaction(self._snapshots, unit, *args, **kwargs))

@@ -1,27 +1,27 @@
-"""SQLite: one writer thread that commits many units together, and a few threads that read.
+"""SQLite: units that change rows run on the event loop, and only the commit, which waits for the disk, in a thread.
 
-Why a thread of our own: asynchronous drivers hop threads at every statement, and concurrent writers wait in SQLite's
-unfair busy loop. Here a unit costs one hop, units that arrive together share one sync to the disk, each under its own
-SAVEPOINT, and each is acknowledged after the commit.
+A unit is some dozen microseconds of interpreter. A thread for it would fight the event loop for the interpreter's lock,
+at nearly twice the cost for both. Units that come while a commit is under way share the next transaction, each under
+its own SAVEPOINT, and each is acknowledged after the commit.
 """
 
 import asyncio
-import queue
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Concatenate, cast
 
+import msgspec
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
 from storage.database.interface import Database, P, T
 from storage.errors import StorageUnavailable
 
 PRAGMAS = {
-    "busy_timeout": 5000,  # the command line writes to the same file, for moments
     "journal_mode": "wal",
     "synchronous": 2,  # FULL: NORMAL may lose acknowledged turns when the power goes
     "foreign_keys": 1,
@@ -32,15 +32,39 @@ PRAGMAS = {
 READERS = 4
 LARGEST_BATCH = 64
 
+SLICE = 0.004
+"""Seconds after which a transaction takes no more units, so that the event loop serves others meanwhile."""
+
+LOCK_PATIENCE = 5.0
+"""Seconds to wait while the command line, say, writes to the same file."""
+
+LOOK_AGAIN = 0.005
+"""Seconds between two looks whether the file is free."""
+
 FAILURES = (OperationalError, sqlite3.OperationalError)
 """The file is locked, the disk is full or broken: not the unit's fault."""
 
-Unit = tuple[Callable[[Connection], Any], asyncio.AbstractEventLoop, "asyncio.Future[Any]"]
+
+class Unit(msgspec.Struct):
+    """A unit that waits, and who waits for it."""
+
+    run: Callable[[Connection], Any]
+    future: "asyncio.Future[Any]"
+    is_long: bool
 
 
-def make_engine(path: str) -> Engine:
-    """An engine whose connections have our PRAGMAs and leave transactions to us."""
-    engine = create_engine(f"sqlite:///{path}", poolclass=NullPool, isolation_level="AUTOCOMMIT", hide_parameters=True)
+Outcome = tuple[Any, BaseException | None]
+
+
+def make_engine(path: str, patience: float = LOCK_PATIENCE) -> Engine:
+    """An engine whose connections have our PRAGMAs, wait this long for a lock, and leave transactions to us."""
+    engine = create_engine(
+        f"sqlite:///{path}",
+        connect_args={"check_same_thread": False, "timeout": patience},
+        poolclass=NullPool,
+        isolation_level="AUTOCOMMIT",
+        hide_parameters=True,
+    )
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: sqlite3.Connection, _: object) -> None:
@@ -51,31 +75,31 @@ def make_engine(path: str) -> Engine:
 
 
 class SQLiteDatabase(Database):
-    """A SQLite file, written by one thread."""
+    """A SQLite file, written by one connection. Belongs to the event loop that uses it first."""
 
     def __init__(self, path: str) -> None:
         self._engine = make_engine(path)
-        self._units: queue.SimpleQueue[Unit | None] = queue.SimpleQueue()
+        self._writing_engine = make_engine(path, patience=0)  # the loop must not be kept waiting
+        self._connection: Connection | None = None
+        self._waiting: deque[Unit] = deque()
+        self._writing: asyncio.Task[None] | None = None
+        self._committer = ThreadPoolExecutor(1, thread_name_prefix="sqlite-commit")
         self._closed = False
         self._local = threading.local()
         self._reading: list[Connection] = []
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="sqlite-reader")
-        self._writer = threading.Thread(target=self._write_units, name="sqlite-writer")
-        self._writer.start()
 
     async def write(self, unit: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Queue a unit for the writer thread; returns after the commit that holds it."""
-        if self._closed:
-            raise StorageUnavailable("The database is closed; the gateway is stopping.")
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[T] = loop.create_future()
-        self._units.put((lambda connection: unit(connection, *args, **kwargs), loop, future))
-        return await future
+        """Queue a unit for the next transaction; returns after the commit."""
+        return await self._queue(lambda connection: unit(connection, *args, **kwargs), is_long=False)
+
+    async def write_long(self, unit: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Queue a unit that runs in a thread."""
+        return await self._queue(lambda connection: unit(connection, *args, **kwargs), is_long=True)
 
     async def read(self, unit: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run a unit on a read-only connection."""
-        if self._closed:
-            raise StorageUnavailable("The database is closed; the gateway is stopping.")
+        """Run a unit on a read-only connection, in a thread."""
+        self._require_open()
         return await asyncio.get_running_loop().run_in_executor(
             self._readers, self._read, lambda connection: unit(connection, *args, **kwargs)
         )
@@ -85,12 +109,17 @@ class SQLiteDatabase(Database):
         if self._closed:
             return
         self._closed = True
-        self._units.put(None)
-        await asyncio.to_thread(self._writer.join)
+        if self._writing is not None:
+            await self._writing
+        self._committer.shutdown()
         await asyncio.to_thread(self._readers.shutdown)
         for connection in self._reading:
             connection.close()
-        self._engine.dispose()
+        self._forget_connection()
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise StorageUnavailable("The database is closed; the gateway is stopping.")
 
     def _read(self, unit: Callable[[Connection], T]) -> T:
         try:
@@ -113,60 +142,92 @@ class SQLiteDatabase(Database):
             self._reading.append(connection)
         return connection
 
-    def _write_units(self) -> None:
-        connection: Connection | None = None
-        running = True
-        while running:
+    async def _queue(self, run: Callable[[Connection], T], *, is_long: bool) -> T:
+        self._require_open()
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        self._waiting.append(Unit(run, future, is_long))
+        if self._writing is None:
+            self._writing = loop.create_task(self._write_units())
+        return await future
+
+    async def _write_units(self) -> None:
+        """Run and commit what waits, transaction after transaction, until nothing does."""
+        while self._waiting:
             batch: list[Unit] = []
-            unit = self._units.get()
-            while unit is not None:
-                batch.append(unit)
-                if len(batch) == LARGEST_BATCH:
-                    break
-                try:
-                    unit = self._units.get_nowait()
-                except queue.Empty:
-                    break
-            else:
-                running = False
-            if not batch:
-                continue
             try:
-                connection = connection or self._engine.connect()
-                outcomes = _commit_together(connection, batch)
-            except (DBAPIError, sqlite3.Error) as error:  # it cannot be opened; or not rolled back, and starts anew
-                if connection is not None:
-                    connection.close()
-                connection, outcomes = None, [(None, _unavailable(error))] * len(batch)
-            _acknowledge(batch, outcomes)
-        if connection is not None:
-            connection.close()
+                outcomes = await self._commit_together(batch)
+            except Exception as failure:
+                self._roll_back()
+                outcomes = [(None, _unavailable(failure))] * len(batch)
+            for unit, (result, error) in zip(batch, outcomes, strict=True):
+                _settle(unit.future, result, error)
+        self._writing = None
+
+    async def _commit_together(self, batch: list[Unit]) -> list[Outcome]:
+        """Run waiting units in one transaction and commit it. `batch` is filled with those that were taken."""
+        loop = asyncio.get_running_loop()
+        batch.append(self._waiting.popleft())
+        if self._connection is None:
+            self._connection = self._writing_engine.connect()
+        raw = _raw(self._connection)
+        await _begin(raw)
+        until = loop.time() + SLICE
+        outcomes: list[Outcome] = []
+        while True:
+            unit = batch[-1]
+            if unit.is_long:
+                outcomes.append(await loop.run_in_executor(self._committer, _run, unit, self._connection, raw))
+            else:
+                outcomes.append(_run(unit, self._connection, raw))
+            if not self._waiting or len(batch) == LARGEST_BATCH or loop.time() > until:
+                break
+            batch.append(self._waiting.popleft())
+        await loop.run_in_executor(self._committer, raw.execute, "COMMIT")
+        return outcomes
+
+    def _roll_back(self) -> None:
+        """Leave no transaction behind; a connection on which even that fails is given up."""
+        try:
+            if self._connection is not None and _raw(self._connection).in_transaction:
+                _raw(self._connection).execute("ROLLBACK")
+        except sqlite3.Error:
+            self._forget_connection()
+
+    def _forget_connection(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+async def _begin(raw: sqlite3.Connection) -> None:
+    """Begin to write, once nobody else does. Raises sqlite3.OperationalError when that takes too long."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + LOCK_PATIENCE
+    while True:
+        try:
+            raw.execute("BEGIN IMMEDIATE")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or loop.time() > until:
+                raise
+        await asyncio.sleep(LOOK_AGAIN)
+
+
+def _run(unit: Unit, connection: Connection, raw: sqlite3.Connection) -> Outcome:
+    """Run one unit under a savepoint: what it raises undoes it alone."""
+    raw.execute("SAVEPOINT unit")
+    try:
+        outcome: Outcome = unit.run(connection), None
+    except Exception as error:
+        raw.execute("ROLLBACK TO unit")
+        outcome = None, _unavailable(error) if isinstance(error, FAILURES) else error
+    raw.execute("RELEASE unit")
+    return outcome
 
 
 def _raw(connection: Connection) -> sqlite3.Connection:
     return cast(sqlite3.Connection, connection.connection.dbapi_connection)
-
-
-def _commit_together(connection: Connection, batch: Sequence[Unit]) -> list[tuple[Any, BaseException | None]]:
-    """Run the units in one transaction, each under its own savepoint; give (result, error) for each."""
-    raw = _raw(connection)
-    outcomes: list[tuple[Any, BaseException | None]] = []
-    try:
-        raw.execute("BEGIN IMMEDIATE")
-        for unit, _, _ in batch:
-            raw.execute("SAVEPOINT unit")
-            try:
-                outcomes.append((unit(connection), None))
-            except Exception as error:
-                raw.execute("ROLLBACK TO unit")
-                outcomes.append((None, _unavailable(error) if isinstance(error, FAILURES) else error))
-            raw.execute("RELEASE unit")
-        raw.execute("COMMIT")
-    except sqlite3.Error as error:
-        if raw.in_transaction:
-            raw.execute("ROLLBACK")
-        return [(None, _unavailable(error))] * len(batch)
-    return outcomes
 
 
 def _unavailable(error: Exception) -> StorageUnavailable:
@@ -175,21 +236,10 @@ def _unavailable(error: Exception) -> StorageUnavailable:
     return unavailable
 
 
-def _acknowledge(batch: Sequence[Unit], outcomes: Sequence[tuple[Any, BaseException | None]]) -> None:
-    """Wake who waits: one call into each event loop, however many units it queued."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Any, BaseException | None]]] = {}
-    for (_, loop, future), (result, error) in zip(batch, outcomes, strict=True):
-        by_loop.setdefault(loop, []).append((future, result, error))
-    for loop, settled in by_loop.items():
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(_settle, settled)
-
-
-def _settle(settled: Sequence[tuple["asyncio.Future[Any]", Any, BaseException | None]]) -> None:
-    for future, result, error in settled:
-        if future.done():  # who waited was cancelled; the unit is committed all the same
-            continue
-        if error is None:
-            future.set_result(result)
-        else:
-            future.set_exception(error)
+def _settle(future: "asyncio.Future[Any]", result: Any, error: BaseException | None) -> None:
+    if future.done():  # who waited was cancelled; the unit is committed all the same
+        return
+    if error is None:
+        future.set_result(result)
+    else:
+        future.set_exception(error)

@@ -14,6 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Field, col
 
 from storage.database.columns import Table
+from storage.database.statements import Statement
 from storage.errors import AllowanceSpent
 
 
@@ -36,17 +37,19 @@ _LATER = case(
     (col(Allowance.full_at) > bindparam("moment"), col(Allowance.full_at)),
     else_=bindparam("moment", type_=BigInteger),
 )
-_STATEMENTS = {
-    name: dialect.insert(Allowance)
-    .values(key=bindparam("key"), full_at=bindparam("first", type_=BigInteger))
-    .on_conflict_do_update(
-        index_elements=["key"],
-        set_={"full_at": _LATER + bindparam("interval", type_=BigInteger)},
-        where=col(Allowance.full_at) <= bindparam("latest", type_=BigInteger),
-    )
-    .returning(col(Allowance.full_at))
-    for name, dialect in (("sqlite", sqlite), ("postgresql", postgresql))
-}
+_SPEND = Statement(
+    {
+        name: dialect.insert(Allowance)
+        .values(key=bindparam("key"), full_at=bindparam("first", type_=BigInteger))
+        .on_conflict_do_update(
+            index_elements=["key"],
+            set_={"full_at": _LATER + bindparam("interval", type_=BigInteger)},
+            where=col(Allowance.full_at) <= bindparam("latest", type_=BigInteger),
+        )
+        .returning(col(Allowance.full_at))
+        for name, dialect in (("sqlite", sqlite), ("postgresql", postgresql))
+    }
+)
 
 
 def spend(connection: Connection, key: str, *, burst: int, interval: float, sentence: str) -> None:
@@ -59,7 +62,7 @@ def spend(connection: Connection, key: str, *, burst: int, interval: float, sent
     step = int(interval * 1_000_000)
     latest = moment + step * (burst - 1)
     bound = {"key": key, "moment": moment, "first": moment + step, "interval": step, "latest": latest}
-    if connection.execute(_STATEMENTS[connection.dialect.name], bound).first() is None:
+    if _SPEND.first(connection, bound) is None:
         full_at = connection.execute(select(col(Allowance.full_at)).where(col(Allowance.key) == key)).scalar_one()
         raise AllowanceSpent(sentence, retry_after=(full_at - latest) / 1_000_000)
 

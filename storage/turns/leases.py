@@ -10,15 +10,18 @@ from sqlmodel import col
 
 from storage.conversations.messages import Message, MessageState
 from storage.database.columns import UTCDateTime, now
+from storage.database.statements import Statement
 from storage.turns.rows import Turn, TurnState
 
 _RUNNING = col(Turn.state) == text("'running'")
-_KEEP_TEXT = (
+_KEEP_TEXT = Statement(
     update(Message)
     .where(col(Message.id) == bindparam("reply"), col(Message.state) == text("'running'"))
     .values(content=bindparam("new_content"))
 )
-_KEEP_EVENTS = update(Turn).where(col(Turn.id) == bindparam("turn"), _RUNNING).values(events=bindparam("told"))
+_KEEP_EVENTS = Statement(
+    update(Turn).where(col(Turn.id) == bindparam("turn"), _RUNNING).values(events=bindparam("told"))
+)
 _RENEW = (
     update(Turn)
     .where(col(Turn.id).in_(bindparam("turns", expanding=True)), col(Turn.node) == bindparam("this_node"), _RUNNING)
@@ -52,8 +55,8 @@ def keep_partial_texts(
     ours = {row.id: bool(row.stop_requested) for row in rows}
     kept = [text for text in texts if text.turn_id in ours]
     if kept:
-        connection.execute(_KEEP_EVENTS, [{"turn": text.turn_id, "told": text.events} for text in kept])
-        connection.execute(_KEEP_TEXT, [{"reply": text.reply_id, "new_content": text.content} for text in kept])
+        _KEEP_EVENTS.run_each(connection, [{"turn": text.turn_id, "told": text.events} for text in kept])
+        _KEEP_TEXT.run_each(connection, [{"reply": text.reply_id, "new_content": text.content} for text in kept])
     return ours
 
 

@@ -9,8 +9,9 @@ from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Connection, Row, bindparam, func, insert, select, text, update
+from sqlalchemy import Connection, bindparam, func, insert, select, text, update
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import aliased
 from sqlmodel import col
 
 from providers.messages import ChatHistory, HistoryMessage, Role
@@ -19,6 +20,7 @@ from storage.conversations.conversations import Conversation, ConversationMember
 from storage.conversations.messages import Message, MessageState, add_messages, message_row, read_window, take_seq
 from storage.conversations.visibility import require_role, takes_part
 from storage.database.columns import new_id, now
+from storage.database.statements import Statement
 from storage.errors import AllowanceSpent, NotFound, TurnRunning
 from storage.people.allowances import spend
 from storage.people.users import User
@@ -90,7 +92,8 @@ class RepeatedTurn(msgspec.Struct, frozen=True):
     id: UUID
 
 
-_OPEN = (
+_OTHER = aliased(Turn)
+_OPEN = Statement(
     select(
         col(ConversationMember.role),
         col(Conversation.title),
@@ -98,20 +101,29 @@ _OPEN = (
         col(ChatSession.active_leaf),
         col(Context.data),
         col(User.display_name),
+        col(Message.window_start),
         col(Turn.id).label("running"),
+        select(func.count())
+        .select_from(_OTHER)
+        .where(col(_OTHER.user_id) == bindparam("asker"), col(_OTHER.state) == text("'running'"))
+        .scalar_subquery()
+        .label("running_of_user"),
     )
     .select_from(Conversation)
     .join(ConversationMember, takes_part(col(Conversation.id)))
     .join(User, col(User.id) == col(ConversationMember.user_id))
     .join(ChatSession, col(ChatSession.conversation_id) == col(Conversation.id))
     .join(Context, col(Context.id) == col(ChatSession.context_id))
+    .outerjoin(Message, col(Message.id) == col(ChatSession.active_leaf))
     .outerjoin(Turn, (col(Turn.conversation_id) == col(Conversation.id)) & (col(Turn.state) == text("'running'")))
     .where(col(Conversation.id) == bindparam("conversation"))
 )
-_PARENT = select(col(Message.window_start)).where(
-    col(Message.conversation_id) == bindparam("conversation"), col(Message.id) == bindparam("parent")
+_PARENT = Statement(
+    select(col(Message.window_start)).where(
+        col(Message.conversation_id) == bindparam("conversation"), col(Message.id) == bindparam("parent")
+    )
 )
-_RETRIED = (
+_RETRIED = Statement(
     select(
         col(Message.id),
         col(Message.parent_id),
@@ -122,13 +134,8 @@ _RETRIED = (
     .join(Turn, col(Turn.user_message_id) == col(Message.id))
     .where(col(Turn.id) == bindparam("turn"), col(Turn.conversation_id) == bindparam("conversation"))
 )
-_RUNNING_OF_USER = (
-    select(func.count())
-    .select_from(Turn)
-    .where(col(Turn.user_id) == bindparam("user"), col(Turn.state) == text("'running'"))
-)
-_INSERT = insert(Turn)
-_NAME_CHAT = (
+_INSERT = Statement(insert(Turn))
+_NAME_CHAT = Statement(
     update(Conversation)
     .where(col(Conversation.id) == bindparam("conversation"), col(Conversation.title) == "")
     .values(title=bindparam("words"))
@@ -167,9 +174,9 @@ def begin_turn(
     require_role(chat.role, MemberRole.member)
     if chat.running is not None:
         raise TurnRunning(chat.running)
-    if connection.execute(_RUNNING_OF_USER, {"user": asked.user_id}).scalar_one() >= limits.concurrent:
+    if chat.running_of_user >= limits.concurrent:
         raise AllowanceSpent(f"You have {limits.concurrent} replies running. Wait for one, or stop one.", retry_after=5)
-    message, parent_id, inherited = _message(connection, asked, chat.active_leaf)
+    message, parent_id, inherited = _message(connection, asked, chat)
     opening = _opening(connection, asked, chat, message, parent_id, inherited)
     prepared = prepare(opening)
     reply_id = new_id()
@@ -202,13 +209,13 @@ def begin_turn(
         )
         add_messages(connection, said, reply)
         if not chat.title:
-            connection.execute(_NAME_CHAT, {"conversation": asked.chat_id, "words": first_words(message.content)})
+            _NAME_CHAT.run(connection, {"conversation": asked.chat_id, "words": first_words(message.content)})
     else:
         add_messages(connection, reply)
     moment = now()
     try:
-        connection.execute(
-            _INSERT,
+        _INSERT.run(
+            connection,
             {
                 "id": turn_id,
                 "conversation_id": asked.chat_id,
@@ -248,7 +255,7 @@ def next_opening(connection: Connection, asker: UUID, chat_id: UUID) -> Opening:
     """What the Context of a next turn would be made from, with an empty message. Raises `NotFound`."""
     asked = AskedTurn(user_id=asker, chat_id=chat_id)
     chat = _open_chat(connection, asked)
-    return _opening(connection, asked, chat, *_message(connection, asked, chat.active_leaf))
+    return _opening(connection, asked, chat, *_message(connection, asked, chat))
 
 
 def first_words(content: str, longest: int = 60) -> str:
@@ -259,8 +266,8 @@ def first_words(content: str, longest: int = 60) -> str:
     return (line[:longest].rsplit(" ", 1)[0] or line[:longest]) + "…"
 
 
-def _open_chat(connection: Connection, asked: AskedTurn) -> Row[Any]:
-    row = connection.execute(_OPEN, {"asker": asked.user_id, "conversation": asked.chat_id}).first()
+def _open_chat(connection: Connection, asked: AskedTurn) -> Any:
+    row = _OPEN.first(connection, {"asker": asked.user_id, "conversation": asked.chat_id})
     if row is None:
         raise NotFound("There is no such chat.")
     return row
@@ -269,7 +276,7 @@ def _open_chat(connection: Connection, asked: AskedTurn) -> Row[Any]:
 def _opening(
     connection: Connection,
     asked: AskedTurn,
-    chat: Row[Any],
+    chat: Any,
     message: HistoryMessage,
     parent_id: UUID | None,
     inherited: UUID | None,
@@ -283,20 +290,19 @@ def _opening(
     )
 
 
-def _message(
-    connection: Connection, asked: AskedTurn, active_leaf: UUID | None
-) -> tuple[HistoryMessage, UUID | None, UUID | None]:
+def _message(connection: Connection, asked: AskedTurn, chat: Any) -> tuple[HistoryMessage, UUID | None, UUID | None]:
     """The user message of the turn, its parent, and the window start that it inherits."""
     if asked.retried is not None:
-        row = connection.execute(_RETRIED, {"turn": asked.retried, "conversation": asked.chat_id}).first()
+        row = _RETRIED.first(connection, {"turn": asked.retried, "conversation": asked.chat_id})
         if row is None:
             raise NotFound("There is no such turn.")
         return HistoryMessage(row.id, Role.user, row.content, row.tokens), row.parent_id, row.window_start
-    parent_id = active_leaf if asked.parent is msgspec.UNSET else asked.parent
-    inherited = None
-    if parent_id is not None:
-        parent = connection.execute(_PARENT, {"conversation": asked.chat_id, "parent": parent_id}).first()
-        if parent is None:
-            raise NotFound("There is no such parent message in this chat.")
-        inherited = parent.window_start
-    return HistoryMessage(new_id(), Role.user, asked.content, asked.tokens), parent_id, inherited
+    message = HistoryMessage(new_id(), Role.user, asked.content, asked.tokens)
+    if asked.parent is msgspec.UNSET:
+        return message, chat.active_leaf, chat.window_start
+    if asked.parent is None:
+        return message, None, None
+    parent = _PARENT.first(connection, {"conversation": asked.chat_id, "parent": asked.parent})
+    if parent is None:
+        raise NotFound("There is no such parent message in this chat.")
+    return message, asked.parent, parent.window_start

@@ -10,6 +10,7 @@ from sqlmodel import col
 from providers.events import Usage
 from storage.conversations.messages import Message
 from storage.database.columns import UTCDateTime
+from storage.database.statements import Statement
 from storage.turns.rows import Turn, TurnState
 
 
@@ -33,7 +34,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     manifest: bytes | None = None
 
 
-_END_TURN = (
+_END_TURN = Statement(
     update(Turn)
     .where(col(Turn.id) == bindparam("turn"), col(Turn.state) == text("'running'"))
     .values(
@@ -56,7 +57,7 @@ _END_TURN = (
         ended_at=bindparam("moment", type_=UTCDateTime),
     )
 )
-_END_REPLY = (
+_END_REPLY = Statement(
     update(Message)
     .where(col(Message.id) == bindparam("reply"))
     .values(content=bindparam("new_content"), tokens=bindparam("new_tokens"), state=bindparam("new_state"))
@@ -66,8 +67,8 @@ _END_REPLY = (
 def finish_turn(connection: Connection, turn_id: UUID, reply_id: UUID, outcome: Outcome) -> bool:
     """Write how a turn ended; False when it was ended before, and then nothing is changed."""
     usage = outcome.usage
-    ended = connection.execute(
-        _END_TURN,
+    ended = _END_TURN.run(
+        connection,
         {
             "turn": turn_id,
             "new_state": outcome.state,
@@ -89,10 +90,10 @@ def finish_turn(connection: Connection, turn_id: UUID, reply_id: UUID, outcome: 
             "moment": outcome.ended_at,
         },
     )
-    if ended.rowcount == 0:
+    if ended == 0:
         return False
-    connection.execute(
-        _END_REPLY,
+    _END_REPLY.run(
+        connection,
         {
             "reply": reply_id,
             "new_content": outcome.content,

@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import Connection, text
 
 from storage.database import Database, open_database
+from storage.database import sqlite as module
 from storage.database.sqlite import PRAGMAS
 from storage.errors import StorageUnavailable
 
@@ -94,7 +95,7 @@ async def test_closing_finishes_what_is_queued(path: Path) -> None:
 async def test_a_locked_file_is_unavailable_and_nothing_changes(
     sqlite: Database, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await sqlite.write(lambda connection: connection.exec_driver_sql("PRAGMA busy_timeout=50"))
+    monkeypatch.setattr(module, "LOCK_PATIENCE", 0.05)
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(StorageUnavailable):
