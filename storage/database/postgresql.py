@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, event
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -24,14 +24,22 @@ POOL_TIMEOUT = 5.0
 
 def make_engine(url: URL) -> AsyncEngine:
     """An engine on asyncpg, whatever driver the address names."""
-    return create_async_engine(
+    engine = create_async_engine(
         url.set(drivername="postgresql+asyncpg"),
         pool_size=POOL_SIZE,
         max_overflow=POOL_SIZE,
         pool_timeout=POOL_TIMEOUT,
-        pool_pre_ping=True,
         hide_parameters=True,  # an error's text goes into the log, what people wrote does not
     )
+
+    @event.listens_for(engine.sync_engine, "checkout")
+    def _require_alive(connection: Any, *_: object) -> None:
+        # A server that restarts closes its connections, which the driver hears at once; SQLAlchemy's own ping would
+        # ask the server three times before each unit.
+        if connection.driver_connection.is_closed():
+            raise DisconnectionError
+
+    return engine
 
 
 class PostgreSQLDatabase(Database):

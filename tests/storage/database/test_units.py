@@ -148,6 +148,23 @@ async def test_a_lost_connection_is_unavailable_and_the_next_unit_has_another(
     assert await database.read(keys) == ["whole"]
 
 
+async def test_connections_that_the_server_closed_meanwhile_are_replaced_unseen(
+    new_database: Callable[[str], str], opened: Opener
+) -> None:
+    """A restart of the server, while nobody asks it: no unit fails for it afterwards."""
+    address = new_database("postgresql")
+    database, operator = await opened(address), await opened(address)
+    others = text(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND pid != pg_backend_pid()"
+    )
+    for number in range(3):
+        await asyncio.gather(*[database.write(note, f"{number}{one}", 0.05) for one in range(5)])
+        assert len(await operator.read(lambda connection: connection.execute(others).all())) >= 5
+        await asyncio.sleep(0.2)  # the driver hears that its connections were closed
+    assert len(await database.read(keys)) == 15
+
+
 async def test_a_unit_s_own_mistake_is_not_the_database_s(database: Database) -> None:
     def mistaken(connection: Connection) -> None:
         note(connection, "once")
