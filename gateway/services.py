@@ -17,6 +17,7 @@ from gateway.identity.authentication import Authenticator
 from gateway.keys.provider_keys import KeysInUse
 from gateway.operations.metrics import Metrics
 from gateway.operations.upkeep import upkeep
+from gateway.readers import Readers
 from gateway.settings import Settings, make_private
 from gateway.turns.running import RunningTurns
 from personas.reload import LiveCatalog
@@ -38,6 +39,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     catalog: CurrentCatalog
     providers: Registry
     turns: RunningTurns
+    readers: Readers
     accounts: Accounts
     metrics: Metrics
 
@@ -88,6 +90,7 @@ async def open_services(
             catalog=catalog,
             providers=providers,
             turns=turns,
+            readers=Readers(most=settings.open_streams),
             accounts=accounts,
             metrics=metrics,
         )

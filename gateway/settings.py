@@ -47,7 +47,7 @@ class Settings(BaseSettings):
     """Turns of one person that may run at a time."""
 
     open_streams: Annotated[int, Field(ge=1)] = 8
-    """Event streams that one person may hold open at a time."""
+    """Event streams, and requests that wait for a reply, that one person may hold open at a time."""
 
     max_body_bytes: Annotated[int, Field(ge=1024)] = 262_144
     """Bytes of a request's body; a longer one is answered 413."""

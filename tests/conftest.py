@@ -135,6 +135,7 @@ def settings(tmp_path: Path, database_address: str, scripted_upstream: ScriptedU
         database_url=database_address,
         personas=write_personas(tmp_path, scripted_upstream.base_url, scripted_upstream.url),
         turns_per_minute=10_000,
+        open_streams=100,
         drain_seconds=2,
     )
 

@@ -20,6 +20,7 @@ from gateway.identity.guards import requires
 from gateway.identity.principal import Principal
 from gateway.markdown import render_markdown
 from gateway.policy import Permission
+from gateway.readers import Readers
 from gateway.text import require_text, tokens_of
 from gateway.turns.answering import ask_turn, idempotency_key
 from gateway.turns.running import RunningTurns
@@ -110,7 +111,11 @@ async def say(
     },
 )
 async def ask(
-    request: Caller, chat_id: FromPath[UUID], data: JSONBody[NewMessage], turns: NamedDependency[RunningTurns]
+    request: Caller,
+    chat_id: FromPath[UUID],
+    data: JSONBody[NewMessage],
+    turns: NamedDependency[RunningTurns],
+    readers: NamedDependency[Readers],
 ) -> ASGIApp:
     """Say something and have the persona reply. `Accept: text/event-stream` streams, `application/json` waits."""
     content = require_text(data.content)
@@ -122,7 +127,7 @@ async def ask(
         parent=data.parent_id,
         key=await idempotency_key(request),
     )
-    return await ask_turn(request, asked, turns)
+    return ask_turn(request, asked, turns, readers)
 
 
 router = Router("/api/chats", route_handlers=[read_messages, say, ask], tags=["chats"])

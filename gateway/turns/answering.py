@@ -1,6 +1,5 @@
 """A turn's answer: events as they come, or one JSON document when it has ended, as the client accepts."""
 
-import asyncio
 import hashlib
 from typing import Any
 
@@ -10,9 +9,10 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from gateway.errors import InvalidInput, Unavailable
 from gateway.identity.principal import Principal
+from gateway.readers import Reader, Readers
 from gateway.turns.log import TurnLog
 from gateway.turns.running import RunningTurns
-from gateway.turns.sse import PING_EVERY, event_stream, until_gone
+from gateway.turns.sse import PING_EVERY, answer_events, attending
 from storage.turns.idempotency import IdempotencyKey
 from storage.turns.opening import AskedTurn
 
@@ -34,36 +34,32 @@ async def idempotency_key(request: Request[Any, Any, Any]) -> IdempotencyKey | N
     return IdempotencyKey(f"{request.method} {request.scope['path'].lower()}", key, fingerprint)
 
 
-async def ask_turn(request: Request[Principal, Any, Any], asked: AskedTurn, turns: RunningTurns) -> ASGIApp:
-    """Open a turn and answer with it, in the form that the client accepts. Both are 200, also when the turn fails.
+def ask_turn(request: Request[Principal, Any, Any], asked: AskedTurn, turns: RunningTurns, readers: Readers) -> ASGIApp:
+    """A response that opens a turn and answers with it, as the client accepts. Both are 200, also when the turn fails.
 
-    Raises what `RunningTurns.begin` raises, and `TooManyRequests` before anything was changed.
+    It raises `TooManyRequests` before anything was changed, and what `RunningTurns.begin` raises.
     """
     streaming = "text/event-stream" in request.headers.get("accept", "")
-    if streaming:
-        turns.streams.require_room(request.user.user_id)
-    log = await turns.begin(asked, request.user, request.scope["state"]["request_id"])
-    return event_stream(log, request.user.user_id, turns.streams) if streaming else _whole_turn(log)
+    answer = answer_events if streaming else _answer_whole
 
-
-def _whole_turn(log: TurnLog) -> ASGIApp:
     async def respond(scope: Scope, receive: Receive, send: Send) -> None:
-        gone = asyncio.create_task(until_gone(receive, log))
-        log.readers += 1
-        try:
-            while not (log.ended or gone.done()):
-                await log.changed(PING_EVERY)
-        finally:
-            log.readers -= 1
-            gone.cancel()
-        if not log.ended:
-            await _answer(send, CLIENT_GONE, b"")
-        elif log.outcome is None:
-            raise Unavailable("The turn could not be stored. Read it again in a moment.", retry_after=5)
-        else:
-            await _answer(send, 200, msgspec.json.encode(log.outcome))
+        with readers.open(request.user) as reader:
+            log = await turns.begin(asked, request.user, scope["state"]["request_id"])
+            await answer(log, reader, receive, send)
 
     return respond
+
+
+async def _answer_whole(log: TurnLog, reader: Reader, receive: Receive, send: Send) -> None:
+    with attending(log, reader, receive):
+        while not (log.ended or reader.ended):
+            await log.changed(PING_EVERY)
+    if not log.ended:
+        await _answer(send, CLIENT_GONE, b"")
+    elif log.outcome is None:
+        raise Unavailable("The turn could not be stored. Read it again in a moment.", retry_after=5)
+    else:
+        await _answer(send, 200, msgspec.json.encode(log.outcome))
 
 
 async def _answer(send: Send, status: int, body: bytes) -> None:

@@ -7,16 +7,17 @@ from litestar import Request, Router, get, post
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath
-from litestar.types import ASGIApp
+from litestar.types import ASGIApp, Receive, Scope, Send
 
 from gateway.catalog import CurrentCatalog
 from gateway.identity.guards import requires
 from gateway.identity.principal import Principal
 from gateway.policy import Permission
+from gateway.readers import Readers
 from gateway.turns.answering import ask_turn, idempotency_key
 from gateway.turns.manifests import stored_context
 from gateway.turns.running import RunningTurns
-from gateway.turns.sse import event_stream, no_content, parse_event_id
+from gateway.turns.sse import answer_events, answer_nothing, parse_event_id
 from gateway.turns.views import TurnView, turn_view
 from storage.database import Database
 from storage.turns.opening import AskedTurn
@@ -40,14 +41,24 @@ async def read_turn(request: Caller, turn_id: FromPath[UUID], database: NamedDep
         204: ResponseSpec(None, description="Everything up to the terminal event was seen already."),
     },
 )
-async def read_events(request: Caller, turn_id: FromPath[UUID], turns: NamedDependency[RunningTurns]) -> ASGIApp:
+async def read_events(
+    request: Caller,
+    turn_id: FromPath[UUID],
+    turns: NamedDependency[RunningTurns],
+    readers: NamedDependency[Readers],
+) -> ASGIApp:
     """The turn's numbered events as server-sent events, from the one after `Last-Event-ID` on."""
     after = parse_event_id(turn_id, request.headers.get("last-event-id"))
     log = await turns.attach(request.user.user_id, turn_id)
-    if log.ended and log.index_after(after) == len(log.events):
-        return no_content()
-    turns.streams.require_room(request.user.user_id)
-    return event_stream(log, request.user.user_id, turns.streams, after)
+
+    async def respond(scope: Scope, receive: Receive, send: Send) -> None:
+        if log.ended and log.index_after(after) == len(log.events):
+            await answer_nothing(send)
+            return
+        with readers.open(request.user) as reader:
+            await answer_events(log, reader, receive, send, after)
+
+    return respond
 
 
 @post("/{turn_id:uuid}/stop", guards=[requires(Permission.turns_write)], status_code=202)
@@ -67,13 +78,14 @@ async def retry_turn(
     turn_id: FromPath[UUID],
     database: NamedDependency[Database],
     turns: NamedDependency[RunningTurns],
+    readers: NamedDependency[Readers],
 ) -> ASGIApp:
     """Have the turn's message answered once more; the new reply is a sibling of the old one."""
     chat_id = (await database.read(load_turn, request.user.user_id, turn_id)).chat_id
     asked = AskedTurn(
         user_id=request.user.user_id, chat_id=chat_id, retried=turn_id, key=await idempotency_key(request)
     )
-    return await ask_turn(request, asked, turns)
+    return ask_turn(request, asked, turns, readers)
 
 
 @get("/{turn_id:uuid}/context", guards=[requires(Permission.turns_read)])

@@ -11,7 +11,6 @@ import msgspec
 
 from gateway.errors import Unavailable
 from gateway.identity.principal import Principal
-from gateway.limits import OpenStreams
 from gateway.settings import Settings
 from gateway.turns.log import TurnLog
 from gateway.turns.preparing import Plan, preparer
@@ -73,7 +72,6 @@ class RunningTurns:
     ) -> None:
         self.node = new_id()
         self.draining = False
-        self.streams = OpenStreams(settings.open_streams)
         self._settings = settings
         self._limits = TurnLimits(per_minute=settings.turns_per_minute, concurrent=settings.concurrent_turns)
         self._database = database

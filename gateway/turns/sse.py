@@ -1,16 +1,18 @@
 """A turn's events over HTTP: server-sent events from any point, with pings from the first moment.
 
-The response is a bare ASGI callable: it only reads the turn's log, and a reader that leaves changes nothing for the
-turn. All events that have come together leave in one send.
+The response only reads the turn's log, and a reader that leaves changes nothing for the turn. All events that have
+come together leave in one send.
 """
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from uuid import UUID
 
-from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar.types import Receive, Send
 
 from gateway.errors import InvalidInput
-from gateway.limits import OpenStreams
+from gateway.readers import Reader
 from gateway.turns.log import TurnLog
 
 PING_EVERY = 15.0
@@ -22,33 +24,29 @@ HEADERS = [
 ]
 
 
-def event_stream(log: TurnLog, user_id: UUID, streams: OpenStreams, after: int | None = None) -> ASGIApp:
-    """A response that tells a turn's events after the one of this number (None: from the first).
-
-    `OpenStreams.require_room` is the caller's to ask, before it changes anything.
-    """
-
-    async def respond(scope: Scope, receive: Receive, send: Send) -> None:
-        with streams.holding(user_id):
-            gone = asyncio.create_task(until_gone(receive, log))
-            log.readers += 1
-            try:
-                await _tell(log, after, send, gone)
-            finally:
-                log.readers -= 1
-                gone.cancel()
-
-    return respond
+async def answer_events(log: TurnLog, reader: Reader, receive: Receive, send: Send, after: int | None = None) -> None:
+    """Tell a turn's events after the one of this number (None: from the first), to its end or the reader's."""
+    with attending(log, reader, receive):
+        await _tell(log, after, send, reader)
 
 
-def no_content() -> ASGIApp:
+async def answer_nothing(send: Send) -> None:
     """204: there is nothing to tell any more, and an EventSource does not come back."""
+    await send({"type": "http.response.start", "status": 204, "headers": []})
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def respond(scope: Scope, receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": 204, "headers": []})
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    return respond
+@contextmanager
+def attending(log: TurnLog, reader: Reader, receive: Receive) -> Iterator[None]:
+    """Count the reader among those of the log, and end them when the client hangs up."""
+    reader.wake = log.wake
+    hanging_up = asyncio.create_task(_until_gone(receive, reader))
+    log.readers += 1
+    try:
+        yield
+    finally:
+        log.readers -= 1
+        hanging_up.cancel()
 
 
 def parse_event_id(turn_id: UUID, last_event_id: str | None) -> int | None:
@@ -61,11 +59,11 @@ def parse_event_id(turn_id: UUID, last_event_id: str | None) -> int | None:
     return int(number)
 
 
-async def _tell(log: TurnLog, after: int | None, send: Send, gone: "asyncio.Task[None]") -> None:
+async def _tell(log: TurnLog, after: int | None, send: Send, reader: Reader) -> None:
     await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
     body = b"retry: 2000\n"  # a field of the first event: alone, some readers would take it for one
     told = log.index_after(after)
-    while not gone.done():
+    while not reader.ended:
         if told < len(log.events):
             body += b"".join(log.events[told:])
             told = len(log.events)
@@ -79,8 +77,7 @@ async def _tell(log: TurnLog, after: int | None, send: Send, gone: "asyncio.Task
     await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
-async def until_gone(receive: Receive, log: TurnLog) -> None:
-    """Wait until the client has hung up, then have the log's readers look."""
+async def _until_gone(receive: Receive, reader: Reader) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-    log.wake()
+    reader.end()

@@ -110,7 +110,7 @@ async def test_streams_at_a_time(limited: Callable[..., Any], scripted_upstream:
             await ada.post(f"/api/turns/{turn_id}/stop")
         scripted_upstream.default = Script(reply="Room again")
         for _ in range(100):
-            if not gateway.services.turns.streams._open:
+            if not gateway.services.readers._open:
                 break
             await asyncio.sleep(0.02)
         async with ada.stream(other) as source:
@@ -137,3 +137,32 @@ async def test_many_streams_at_once_are_as_many_as_allowed(
         await ada.post(f"/api/turns/{turn_id}/stop")
         statuses = await asyncio.wait_for(asyncio.gather(*asking), 10)
     assert sorted(statuses) == [200] * 3 + [429] * 13
+
+
+async def test_who_waits_for_a_reply_counts_as_who_streams_it(
+    limited: Callable[..., Any], scripted_upstream: ScriptedUpstream
+) -> None:
+    scripted_upstream.default = ENDLESS
+    async with limited(open_streams=4) as (gateway, ada):
+        chat, other = await ada.chat(), await ada.chat()
+        asked = {"json": {"content": "Hello"}, "headers": {"idempotency-key": "one"}}
+        asking = [asyncio.create_task(ada.request("POST", f"/api/chats/{chat}/turns", **asked)) for _ in range(16)]
+        while sum(task.done() for task in asking) < 12:
+            await asyncio.sleep(0.02)
+        while (turn_id := (await ada.get(f"/api/chats/{chat}")).json()["running_turn"]) is None:
+            await asyncio.sleep(0.02)
+        before = await gateway.services.database.read(rows)
+        require_refused(await ada.get(f"/api/turns/{turn_id}/events"))
+        require_refused(await ada.post(f"/api/chats/{other}/turns", {"content": "Hello"}))
+        after = await gateway.services.database.read(rows)
+        for table in ("conversation", "chat_session", "idempotency", "allowance"):
+            assert after[table] == before[table]
+        assert len(after["turn"]) == len(after["idempotency"]) == 1
+        assert len(after["message"]) == len(before["message"])
+        await ada.post(f"/api/turns/{turn_id}/stop")
+        answers = await asyncio.wait_for(asyncio.gather(*asking), 10)
+        assert len(scripted_upstream.requests) == 1
+        for refused in [answer for answer in answers if answer.status_code != 200]:
+            require_refused(refused)
+        assert [answer.json()["state"] for answer in answers if answer.status_code == 200] == ["stopped"] * 4
+        assert not gateway.services.readers._open
