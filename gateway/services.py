@@ -76,13 +76,16 @@ async def open_services(
         stack.push_async_callback(turns.close)
         metrics.running.set_function(turns.count)
         metrics.personas_loaded.set_function(lambda: catalog.live.latest.ok)
-        authenticator = Authenticator(database, idle=timedelta(days=settings.login_idle_days))
+        idle = timedelta(days=settings.login_idle_days)
+        readers = Readers(database, most=settings.open_streams, idle=idle)
+        authenticator = Authenticator(database, readers, idle=idle)
         stack.push_async_callback(authenticator.close)
         accounts = Accounts(settings, database, bind, authenticator)
         stack.callback(accounts.close)
         await stack.enter_async_context(_background(catalog.watch()))
         await stack.enter_async_context(_background(keys.watch()))
         await stack.enter_async_context(_background(upkeep(database)))
+        await stack.enter_async_context(_background(readers.watch(authenticator.forget)))
         yield Services(
             settings=settings,
             bind=bind,
@@ -90,7 +93,7 @@ async def open_services(
             catalog=catalog,
             providers=providers,
             turns=turns,
-            readers=Readers(most=settings.open_streams),
+            readers=readers,
             accounts=accounts,
             metrics=metrics,
         )

@@ -153,4 +153,5 @@ class Accounts:
             user_agent=client.user_agent,
             lifetime=self.login_lifetime,
         )
+        self.authenticator.forget(account.id)  # the longest unused login may have given way
         return LoggedIn(account, token)

@@ -13,6 +13,7 @@ from gateway.http.paging import Page
 from gateway.identity.guards import requires
 from gateway.identity.principal import Principal
 from gateway.policy import Permission
+from gateway.readers import Readers
 from storage.chats.chats import chat_members, put_chat_member, remove_chat_member
 from storage.conversations.conversations import Member, MemberRole
 from storage.database import Database
@@ -55,10 +56,15 @@ async def put_member(
 
 @delete("/{user_id:uuid}", guards=[requires(Permission.chats_write)])
 async def remove_member(
-    request: Caller, chat_id: FromPath[UUID], user_id: FromPath[UUID], database: NamedDependency[Database]
+    request: Caller,
+    chat_id: FromPath[UUID],
+    user_id: FromPath[UUID],
+    database: NamedDependency[Database],
+    readers: NamedDependency[Readers],
 ) -> None:
     """Take a person out of a chat: its owner anybody, everybody themselves."""
     await database.write(remove_chat_member, request.user.user_id, chat_id, user_id)
+    readers.look_again(user_id)
 
 
 router = Router(

@@ -18,6 +18,7 @@ from gateway.identity.cookie import session_cookie
 from gateway.identity.cross_site import SAFE_METHODS, require_same_origin
 from gateway.identity.principal import ANONYMOUS, Caller, Principal
 from gateway.identity.tokens import TokenKind, hash_token, kind_of
+from gateway.readers import Readers
 from storage.database import Database
 from storage.errors import StorageError
 from storage.people.credentials import Credential, find_credential, mark_seen
@@ -32,8 +33,9 @@ SEEN_EVERY = timedelta(minutes=1)
 class Authenticator:
     """Says who a token stands for. `idle` is how long a login may stay unused."""
 
-    def __init__(self, database: Database, *, idle: timedelta) -> None:
+    def __init__(self, database: Database, readers: Readers, *, idle: timedelta) -> None:
         self._database = database
+        self._readers = readers
         self._idle = idle
         self._remembered: dict[tuple[bytes, bool], tuple[float, Principal]] = {}
         self._changes = 0
@@ -61,8 +63,10 @@ class Authenticator:
         return principal
 
     def forget(self, user_id: UUID) -> None:
-        """Look a person's credentials up anew: call it after each commit that ends or changes one."""
+        """Look a person's credentials up anew, for what they read already too: call it after each commit that ends or
+        changes one."""
         self._changes += 1
+        self._readers.look_again(user_id)
         self._remembered = {key: known for key, known in self._remembered.items() if known[1].user_id != user_id}
 
     async def close(self) -> None:

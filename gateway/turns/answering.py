@@ -37,13 +37,14 @@ async def idempotency_key(request: Request[Any, Any, Any]) -> IdempotencyKey | N
 def ask_turn(request: Request[Principal, Any, Any], asked: AskedTurn, turns: RunningTurns, readers: Readers) -> ASGIApp:
     """A response that opens a turn and answers with it, as the client accepts. Both are 200, also when the turn fails.
 
-    It raises `TooManyRequests` before anything was changed, and what `RunningTurns.begin` raises.
+    It raises `TooManyRequests` before anything was changed, what `RunningTurns.begin` raises, and the reader's refusal
+    when they lose access while they wait.
     """
     streaming = "text/event-stream" in request.headers.get("accept", "")
     answer = answer_events if streaming else _answer_whole
 
     async def respond(scope: Scope, receive: Receive, send: Send) -> None:
-        with readers.open(request.user) as reader:
+        with readers.open(request.user, asked.chat_id) as reader:
             log = await turns.begin(asked, request.user, scope["state"]["request_id"])
             await answer(log, reader, receive, send)
 
@@ -54,10 +55,12 @@ async def _answer_whole(log: TurnLog, reader: Reader, receive: Receive, send: Se
     with attending(log, reader, receive):
         while not (log.ended or reader.ended):
             await log.changed(PING_EVERY)
+    if reader.refusal is not None:
+        raise reader.refusal
     if not log.ended:
         await _answer(send, CLIENT_GONE, b"")
     elif log.outcome is None:
-        raise Unavailable("The turn could not be stored. Read it again in a moment.", retry_after=5)
+        raise log.refusal or Unavailable("The turn could not be stored. Read it again in a moment.", retry_after=5)
     else:
         await _answer(send, 200, msgspec.json.encode(log.outcome))
 

@@ -55,7 +55,7 @@ async def read_events(
         if log.ended and log.index_after(after) == len(log.events):
             await answer_nothing(send)
             return
-        with readers.open(request.user) as reader:
+        with readers.open(request.user, log.chat_id) as reader:
             await answer_events(log, reader, receive, send, after)
 
     return respond

@@ -12,6 +12,7 @@ from uuid import UUID
 import msgspec
 
 from gateway.turns.views import TurnStarted, TurnView
+from storage.errors import NotFound
 
 TERMINAL = {
     "completed": b"turn.completed",
@@ -27,13 +28,18 @@ _encode = msgspec.json.Encoder().encode
 
 
 class TurnLog:
-    """The events of one turn, `id: <turn>.<seq>` from 0, its text so far, and in the end its outcome."""
+    """The events of one turn, `id: <turn>.<seq>` from 0, its text so far, and in the end its outcome.
 
-    def __init__(self, turn_id: UUID) -> None:
+    One that was closed without an outcome may have a `refusal`: its reader may not see the turn any more.
+    """
+
+    def __init__(self, turn_id: UUID, chat_id: UUID) -> None:
         self.turn_id = turn_id
+        self.chat_id = chat_id
         self.events: list[bytes] = []
         self.ended = False
         self.outcome: TurnView | None = None
+        self.refusal: NotFound | None = None
         self.readers = 0
         self._prefix = f"id: {turn_id}.".encode()
         self._seqs: list[int] = []
@@ -72,9 +78,10 @@ class TurnLog:
         self.outcome = turn
         self._append(TERMINAL[turn.state], turn, seq)
 
-    def close(self) -> None:
+    def close(self, refusal: NotFound | None = None) -> None:
         """Send readers away, also from a log that has no terminal event."""
         self.ended = True
+        self.refusal = refusal
         self.wake()
 
     def index_after(self, seq: int | None) -> int:

@@ -106,7 +106,7 @@ class RunningTurns:
         running = self._running.get(turn_id)
         if running is not None:
             return running.log
-        log = TurnLog(turn_id)
+        log = TurnLog(turn_id, record.chat_id)
         log.start(started_view(record))
         if record.state is TurnState.running:
             follower = asyncio.create_task(self._follow(user_id, turn_id, log))
@@ -171,7 +171,7 @@ class RunningTurns:
         return self._set_going(opened, request_id)
 
     def _set_going(self, opened: OpenTurn[Plan], request_id: str) -> TurnLog:
-        log = TurnLog(opened.id)
+        log = TurnLog(opened.id, opened.chat_id)
         log.start(
             TurnStarted(
                 turn_id=opened.id,
@@ -253,6 +253,7 @@ class RunningTurns:
     async def _follow(self, user_id: UUID, turn_id: UUID, log: TurnLog) -> None:
         """Tell a log what another process stores of its turn, until that ends."""
         unread = 0
+        refusal = None
         try:
             while unread < UNREAD_LOOKS:
                 record = await self._database.read(load_turn, user_id, turn_id)
@@ -264,10 +265,12 @@ class RunningTurns:
                     log.add_snapshot(record.content, seq=record.events - 1)
                 await asyncio.sleep(KEEP_EVERY)
                 unread = 0 if log.readers else unread + 1
-        except (NotFound, StorageUnavailable):
+        except NotFound as error:
+            refusal = error
+        except StorageUnavailable:
             pass
         finally:
-            log.close()
+            log.close(refusal)
 
 
 def _replay(log: TurnLog, record: TurnRecord) -> None:

@@ -38,7 +38,12 @@ async def answer_nothing(send: Send) -> None:
 
 @contextmanager
 def attending(log: TurnLog, reader: Reader, receive: Receive) -> Iterator[None]:
-    """Count the reader among those of the log, and end them when the client hangs up."""
+    """Count the reader among those of the log, and end them when the client hangs up.
+
+    Raises their refusal if they lost access before it began.
+    """
+    if reader.refusal is not None:
+        raise reader.refusal
     reader.wake = log.wake
     hanging_up = asyncio.create_task(_until_gone(receive, reader))
     log.readers += 1

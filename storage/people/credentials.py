@@ -85,6 +85,14 @@ class IssuedToken(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: datetime
 
 
+LOGIN_STANDS = (
+    col(AuthSession.expires_at) > bindparam("moment"),
+    col(AuthSession.last_seen_at) > bindparam("seen_since"),
+    col(User.disabled).is_(False),
+)
+TOKEN_STANDS = (col(AccessToken.expires_at) > bindparam("moment"), col(User.disabled).is_(False))
+"""When a credential that is stored counts, beside its person's row."""
+
 _PERSON = (col(User.username), col(User.display_name), col(User.role))
 _FIND_LOGIN = (
     select(
@@ -95,12 +103,7 @@ _FIND_LOGIN = (
         *_PERSON,
     )
     .join(User, col(User.id) == col(AuthSession.user_id))
-    .where(
-        col(AuthSession.token_hash) == bindparam("token_hash"),
-        col(AuthSession.expires_at) > bindparam("moment"),
-        col(AuthSession.last_seen_at) > bindparam("seen_since"),
-        col(User.disabled).is_(False),
-    )
+    .where(col(AuthSession.token_hash) == bindparam("token_hash"), *LOGIN_STANDS)
 )
 _FIND_TOKEN = (
     select(
@@ -112,11 +115,7 @@ _FIND_TOKEN = (
         *_PERSON,
     )
     .join(User, col(User.id) == col(AccessToken.user_id))
-    .where(
-        col(AccessToken.token_hash) == bindparam("token_hash"),
-        col(AccessToken.expires_at) > bindparam("moment"),
-        col(User.disabled).is_(False),
-    )
+    .where(col(AccessToken.token_hash) == bindparam("token_hash"), *TOKEN_STANDS)
 )
 
 

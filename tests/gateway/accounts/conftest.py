@@ -23,6 +23,7 @@ from gateway.http.problems import HANDLERS
 from gateway.identity import passwords
 from gateway.identity.authentication import Authentication, Authenticator
 from gateway.identity.guards import PUBLIC, json_only
+from gateway.readers import Readers
 from gateway.settings import Settings
 from storage.database import Database, open_database
 
@@ -113,7 +114,8 @@ async def opened(folder: Path, bind: Bind, **settings: Any) -> AsyncIterator[Hou
         database = await open_database(f"sqlite:///{folder / 'accounts.db'}")
         stack.push_async_callback(database.close)
         chosen = Settings(_env_file=None, **settings)  # type: ignore[call-arg]
-        authenticator = Authenticator(database, idle=timedelta(days=chosen.login_idle_days))
+        idle = timedelta(days=chosen.login_idle_days)
+        authenticator = Authenticator(database, Readers(database, most=8, idle=idle), idle=idle)
         stack.push_async_callback(authenticator.close)
         accounts = Accounts(chosen, database, bind, authenticator)
         stack.callback(accounts.close)

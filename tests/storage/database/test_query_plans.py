@@ -15,6 +15,7 @@ from storage.conversations.branches import load_branch
 from storage.database.columns import new_id, now
 from storage.database.opening import migrate
 from storage.database.sqlite import make_engine
+from storage.people.access import Access, lost_access
 from storage.people.credentials import find_credential
 from storage.people.users import create_user, find_login, list_users, load_user
 from storage.turns.leases import PartialText, interrupt_abandoned, keep_partial_texts, request_stop
@@ -66,6 +67,8 @@ def whole_line(connection: Connection) -> None:
     for is_login in (True, False):
         find_credential(connection, b"x" * 32, is_login=is_login, idle=timedelta(days=1))
     chat = create_chat(connection, user.id, persona="mia")
+    reading = Access(user_id=user.id, credential_id=user.id, conversation_id=chat.id)
+    lost_access(connection, [reading], idle=timedelta(days=1))
     limits = TurnLimits(per_minute=100, concurrent=10)
     replies: list[UUID] = []
     node = new_id()
