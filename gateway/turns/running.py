@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import msgspec
@@ -23,7 +24,7 @@ from storage.conversations.conversations import MemberRole
 from storage.database import Database
 from storage.database.columns import new_id, now
 from storage.errors import NotFound, StorageUnavailable, TurnRunning
-from storage.turns.leases import PartialText, interrupt_abandoned, keep_partial_texts, request_stop
+from storage.turns.leases import PartialText, attend_turn, interrupt_abandoned, keep_partial_texts, request_stop
 from storage.turns.opening import AskedTurn, OpenTurn, RepeatedTurn, TurnLimits, begin_turn
 from storage.turns.rows import TurnRecord, TurnState, load_turn, running_turn
 
@@ -41,6 +42,9 @@ LOOK_EVERY = 5.0
 OPENING_PATIENCE = 1.0
 """Seconds that the drain waits, at least, for turns that were asked for just before it."""
 
+NOTES = 10
+"""How often, in the time that a turn may stay unattended, another process notes that it is read there."""
+
 UNREAD_LOOKS = 5
 """How often another process's turn is looked at without a reader, before it is followed no more."""
 
@@ -56,7 +60,14 @@ class RunningTurn(msgspec.Struct, kw_only=True, eq=False):
     task: "asyncio.Task[None] | None" = None
     control: Control = msgspec.field(default_factory=Control)
     kept: str = ""
-    unread_since: float | None = None
+    attended_at: datetime | None = None
+    read_at: float = msgspec.field(default_factory=time.monotonic)
+
+    def unread_for(self, attended_at: datetime | None) -> float:
+        """Seconds since it was read last, here or, when `attended_at` has changed, through another process."""
+        if self.log.readers or attended_at != self.attended_at:
+            self.attended_at, self.read_at = attended_at, time.monotonic()
+        return time.monotonic() - self.read_at
 
 
 class RunningTurns:
@@ -228,31 +239,25 @@ class RunningTurns:
                 logger.exception("partial texts were not stored")
 
     async def _keep_once(self) -> None:
-        moment = time.monotonic()
         texts = []
         for turn_id, running in self._running.items():
             if (text := running.log.text) != running.kept:
                 texts.append(PartialText(turn_id, running.turn.reply_message_id, text, running.log.next_seq))
-            if running.log.readers:
-                running.unread_since = None
-            elif running.unread_since is None:
-                running.unread_since = moment
-            elif moment - running.unread_since > self._settings.max_unattended:
-                self._end(turn_id, TurnState.stopped)
-        asked = list(self._running)
-        ours = await self._database.write(keep_partial_texts, self.node, asked, texts, lease=LEASE)
+        asked = dict(self._running)
+        ours = await self._database.write(keep_partial_texts, self.node, list(asked), texts, lease=LEASE)
         for partial in texts:
-            if (kept := self._running.get(partial.turn_id)) is not None:
-                kept.kept = partial.content
-        for turn_id in asked:
-            if turn_id not in ours:  # its lease ran out, or its chat is gone: it would be asked for nobody
+            asked[partial.turn_id].kept = partial.content
+        for turn_id, running in asked.items():
+            kept = ours.get(turn_id)
+            if kept is None:  # its lease ran out, or its chat is gone: it would be asked for nobody
                 self._end(turn_id, TurnState.interrupted)
-            elif ours[turn_id]:
+            elif kept.stop_requested or running.unread_for(kept.attended_at) > self._settings.max_unattended:
                 self._end(turn_id, TurnState.stopped)
 
     async def _follow(self, user_id: UUID, turn_id: UUID, log: TurnLog) -> None:
         """Tell a log what another process stores of its turn, until that ends."""
         unread = 0
+        noted = -math.inf
         refusal = None
         try:
             while unread < UNREAD_LOOKS:
@@ -263,6 +268,9 @@ class RunningTurns:
                 if record.events is not None and record.events > log.next_seq:
                     # Numbered as the process that runs the turn numbers it, so that a reader may go on there.
                     log.add_snapshot(record.content, seq=record.events - 1)
+                if log.readers and time.monotonic() - noted > self._settings.max_unattended / NOTES:
+                    noted = time.monotonic()
+                    await self._database.write(attend_turn, turn_id)
                 await asyncio.sleep(KEEP_EVERY)
                 unread = 0 if log.readers else unread + 1
         except NotFound as error:

@@ -26,10 +26,15 @@ _RENEW = (
     update(Turn)
     .where(col(Turn.id).in_(bindparam("turns", expanding=True)), col(Turn.node) == bindparam("this_node"), _RUNNING)
     .values(leased_until=bindparam("until", type_=UTCDateTime))
-    .returning(col(Turn.id), col(Turn.stop_requested))
+    .returning(col(Turn.id), col(Turn.stop_requested), col(Turn.attended_at))
 )
 _REQUEST_STOP = (
     update(Turn).where(col(Turn.id) == bindparam("turn"), _RUNNING).values(stop_requested=True).returning(col(Turn.id))
+)
+_ATTEND = (
+    update(Turn)
+    .where(col(Turn.id) == bindparam("turn"), _RUNNING)
+    .values(attended_at=bindparam("moment", type_=UTCDateTime))
 )
 
 
@@ -42,22 +47,34 @@ class PartialText(msgspec.Struct, frozen=True):
     events: int
 
 
+class Kept(msgspec.Struct, frozen=True):
+    """What others have noted about a turn that is still its process's to run."""
+
+    stop_requested: bool
+    attended_at: datetime | None
+
+
 def keep_partial_texts(
     connection: Connection, node: UUID, turn_ids: Sequence[UUID], texts: Sequence[PartialText], *, lease: timedelta
-) -> dict[UUID, bool]:
+) -> dict[UUID, Kept]:
     """Renew the leases of the turns that run in a process and store what they have so far, in one unit.
 
-    Gives the turns that are still this process's to run, and of each whether somebody asked to stop it. A turn whose
-    lease ran out, or whose chat was deleted, is not among them. Turns come before messages, as in `finish_turn`: in
-    another order the two would deadlock on PostgreSQL.
+    Gives the turns that are still this process's to run, and what others have noted about each. A turn whose lease ran
+    out, or whose chat was deleted, is not among them. Turns come before messages, as in `finish_turn`: in another order
+    the two would deadlock on PostgreSQL.
     """
     rows = connection.execute(_RENEW, {"turns": list(turn_ids), "this_node": node, "until": now() + lease}).all()
-    ours = {row.id: bool(row.stop_requested) for row in rows}
+    ours = {row.id: Kept(row.stop_requested, row.attended_at) for row in rows}
     kept = [text for text in texts if text.turn_id in ours]
     if kept:
         _KEEP_EVENTS.run_each(connection, [{"turn": text.turn_id, "told": text.events} for text in kept])
         _KEEP_TEXT.run_each(connection, [{"reply": text.reply_id, "new_content": text.content} for text in kept])
     return ours
+
+
+def attend_turn(connection: Connection, turn_id: UUID) -> None:
+    """Note for whichever process runs the turn that somebody reads it here."""
+    connection.execute(_ATTEND, {"turn": turn_id, "moment": now()})
 
 
 def request_stop(connection: Connection, turn_id: UUID) -> bool:

@@ -31,7 +31,8 @@ class TurnState(StrEnum):
 class Turn(Table, table=True):
     """One turn. Times are UTC; `cost_nano` is in billionths of the currency unit, exact; `first_content_ms` counts
     from the request. While it runs, the process `node` renews `leased_until`, and `events` is how many events told the
-    partial text that is stored; afterwards, how many there were (None: unknown, its process died)."""
+    partial text that is stored; afterwards, how many there were (None: unknown, its process died). `attended_at` notes
+    that it is read through another process."""
 
     __table_args__ = (
         CheckConstraint(
@@ -79,6 +80,7 @@ class Turn(Table, table=True):
     stop_requested: bool
     node: UUID
     leased_until: datetime = Field(sa_type=UTCDateTime)
+    attended_at: datetime | None = Field(sa_type=UTCDateTime)
     started_at: datetime = Field(sa_type=UTCDateTime)
     ended_at: datetime | None = Field(sa_type=UTCDateTime)
 

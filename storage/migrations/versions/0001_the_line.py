@@ -283,6 +283,7 @@ def upgrade() -> None:
         sa.Column("stop_requested", sa.Boolean(), nullable=False),
         sa.Column("node", sa.Uuid(), nullable=False),
         sa.Column("leased_until", UTCDateTime(), nullable=False),
+        sa.Column("attended_at", UTCDateTime(), nullable=True),
         sa.Column("started_at", UTCDateTime(), nullable=False),
         sa.Column("ended_at", UTCDateTime(), nullable=True),
         sa.CheckConstraint(

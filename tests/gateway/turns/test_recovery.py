@@ -157,6 +157,26 @@ async def test_nobody_s_turn_in_another_process_is_not_followed_for_ever(
             await ada.post(f"/api/turns/{turn_id}/stop")
 
 
+async def test_who_reads_through_another_process_attends(
+    settings: Settings, scripted_upstream: ScriptedUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if settings.database_url.startswith("sqlite"):
+        pytest.skip("one process a SQLite file")
+    monkeypatch.setattr(running, "KEEP_EVERY", 0.1)
+    scripted_upstream.default = ENDLESS
+    settings = settings.model_copy(update={"max_unattended": 1.0})
+    async with serve_gateway(settings) as here, serve_gateway(settings) as there:
+        ada = await here.person("ada")
+        ada_there = Person(there.client(), {"user": {"id": ada.id, "username": "ada", "role": ""}, "token": ada.token})
+        async with ada.stream(await ada.chat()) as source:
+            turn_id = json.loads((await anext(source)).data)["turn_id"]
+        async with ada_there.events("GET", f"/api/turns/{turn_id}/events") as elsewhere:
+            await anext(elsewhere)
+            await asyncio.sleep(2.5)
+            assert (await ada.get(f"/api/turns/{turn_id}")).json()["state"] == "running"
+        assert (await until_ended(ada, turn_id, 4))["state"] == "stopped"
+
+
 async def test_an_end_after_the_lease_ran_out_changes_nothing(
     gateway: Gateway, scripted_upstream: ScriptedUpstream
 ) -> None:

@@ -18,7 +18,7 @@ from storage.database.sqlite import make_engine
 from storage.people.access import Access, lost_access
 from storage.people.credentials import find_credential
 from storage.people.users import create_user, find_login, list_users, load_user
-from storage.turns.leases import PartialText, interrupt_abandoned, keep_partial_texts, request_stop
+from storage.turns.leases import PartialText, attend_turn, interrupt_abandoned, keep_partial_texts, request_stop
 from storage.turns.opening import AskedTurn, Opening, Prepared, TurnLimits, begin_turn
 from storage.turns.outcomes import Outcome, finish_turn
 from storage.turns.persona_revisions import keep_revisions
@@ -83,6 +83,7 @@ def whole_line(connection: Connection) -> None:
         turn: Any = begin_turn(connection, asked, prepared, limits=limits, node=node, lease=timedelta(seconds=1))
         running_turn(connection, chat.id)
         request_stop(connection, turn.id)
+        attend_turn(connection, turn.id)
         so_far = [PartialText(turn.id, turn.reply_message_id, "so far", 2)]
         keep_partial_texts(connection, node, [turn.id], so_far, lease=timedelta(seconds=1))
         outcome = Outcome(state=TurnState.completed, content="y", tokens=1, model="m", events=2, ended_at=now())
