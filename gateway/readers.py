@@ -27,7 +27,7 @@ MOST_AT_ONCE = 250
 
 
 class Reader:
-    """One answer that is held open. Once it has `ended`, nothing more is told in it; `wake` makes it look.
+    """One answer that is held open: waits until it is `called`, then looks. Once `ended`, nothing more is told in it.
 
     `refusal` says why they may not read on: `Unauthenticated` or `NotFound`. None: they may, or hung up themselves.
     """
@@ -36,14 +36,22 @@ class Reader:
         self.access = access
         self.ended = False
         self.refusal: Unauthenticated | NotFound | None = None
-        self.wake: Callable[[], None] | None = None
+        self._call = asyncio.Event()
+
+    async def called(self) -> None:
+        """Wait until there may be something to tell, since the last time this returned."""
+        await self._call.wait()
+        self._call.clear()
+
+    def wake(self) -> None:
+        """Have the reader look."""
+        self._call.set()
 
     def end(self, refusal: Unauthenticated | NotFound | None = None) -> None:
         """Tell this reader nothing more."""
         self.ended = True
         self.refusal = refusal
-        if self.wake is not None:
-            self.wake()
+        self.wake()
 
 
 class Readers:

@@ -12,7 +12,7 @@ from gateway.identity.principal import Principal
 from gateway.readers import Reader, Readers
 from gateway.turns.log import TurnLog
 from gateway.turns.running import RunningTurns
-from gateway.turns.sse import PING_EVERY, answer_events, attending
+from gateway.turns.sse import answer_events, attending
 from storage.turns.idempotency import IdempotencyKey
 from storage.turns.opening import AskedTurn
 
@@ -54,7 +54,7 @@ def ask_turn(request: Request[Principal, Any, Any], asked: AskedTurn, turns: Run
 async def _answer_whole(log: TurnLog, reader: Reader, receive: Receive, send: Send) -> None:
     with attending(log, reader, receive):
         while not (log.ended or reader.ended):
-            await log.changed(PING_EVERY)
+            await reader.called()
     if reader.refusal is not None:
         raise reader.refusal
     if not log.ended:

@@ -52,7 +52,7 @@ async def read_events(
     log = await turns.attach(request.user.user_id, turn_id)
 
     async def respond(scope: Scope, receive: Receive, send: Send) -> None:
-        if log.ended and log.index_after(after) == len(log.events):
+        if log.ended and after is not None and after >= log.newest:
             await answer_nothing(send)
             return
         with readers.open(request.user, log.chat_id) as reader:

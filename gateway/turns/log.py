@@ -1,16 +1,17 @@
 """A turn's numbered events, encoded once for everybody who reads them.
 
-Producers append and never wait; a reader is an index into the list, so a slow one holds nobody up, and one that comes
-back goes on where it left. Event names and their data stand in `docs/events.md`.
+Producers append and never wait; a reader is the number of the last event it was told, so a slow one holds nobody up,
+and one that comes back goes on where it left. Only the newest events are kept: who is further behind is told everything
+so far as one snapshot. Event names and their data stand in `docs/events.md`.
 """
 
-import asyncio
 from bisect import bisect_right
 from typing import Any
 from uuid import UUID
 
 import msgspec
 
+from gateway.readers import Reader
 from gateway.turns.views import TurnStarted, TurnView
 from storage.errors import NotFound
 
@@ -24,27 +25,33 @@ TERMINAL = {
 }
 """The name of the terminal event, by the state in which a turn ended."""
 
+MOST_KEPT = 128
+"""Events kept of a turn, and half as many at least: about 20 KB, where a stream of an hour would come to 10 MB."""
+
 _encode = msgspec.json.Encoder().encode
 
 
 class TurnLog:
     """The events of one turn, `id: <turn>.<seq>` from 0, its text so far, and in the end its outcome.
 
-    One that was closed without an outcome may have a `refusal`: its reader may not see the turn any more.
+    `newest` is the number of the newest event, -1 before the first. A log that was closed without an outcome may have a
+    `refusal`: its reader may not see the turn any more.
     """
 
     def __init__(self, turn_id: UUID, chat_id: UUID) -> None:
         self.turn_id = turn_id
         self.chat_id = chat_id
-        self.events: list[bytes] = []
+        self.newest = -1
         self.ended = False
         self.outcome: TurnView | None = None
         self.refusal: NotFound | None = None
-        self.readers = 0
+        self.readers: set[Reader] = set()
         self._prefix = f"id: {turn_id}.".encode()
-        self._seqs: list[int] = []
         self._parts: list[str] = []
-        self._waiting: list[asyncio.Future[bool]] = []
+        self._started = b""
+        self._seqs: list[int] = []
+        self._events: list[bytes] = []
+        self._dropped = -1
 
     @property
     def text(self) -> str:
@@ -53,14 +60,11 @@ class TurnLog:
             self._parts = ["".join(self._parts)]
         return self._parts[0] if self._parts else ""
 
-    @property
-    def next_seq(self) -> int:
-        """The number of the next event."""
-        return self._seqs[-1] + 1 if self._seqs else 0
-
     def start(self, started: TurnStarted) -> None:
-        """Append `turn.started`."""
-        self._append(b"turn.started", started)
+        """Tell `turn.started`."""
+        self.newest += 1
+        self._started = self._encoded(b"turn.started", started, self.newest)
+        self.wake()
 
     def add_text(self, text: str) -> None:
         """Append `reply.delta`."""
@@ -84,34 +88,33 @@ class TurnLog:
         self.refusal = refusal
         self.wake()
 
-    def index_after(self, seq: int | None) -> int:
-        """Where a reader goes on who has seen the event of this number (None: nothing yet)."""
-        return 0 if seq is None else bisect_right(self._seqs, seq)
-
-    async def changed(self, patience: float) -> bool:
-        """Wait for the next event, or the end; False when neither came within `patience` seconds."""
-        loop = asyncio.get_running_loop()
-        waiter: asyncio.Future[bool] = loop.create_future()
-        self._waiting.append(waiter)
-        timer = loop.call_later(patience, _settle, waiter, False)
-        try:
-            return await waiter
-        finally:
-            timer.cancel()
-
-    def _append(self, name: bytes, data: Any, seq: int | None = None) -> None:
-        number = self.next_seq if seq is None else seq
-        self._seqs.append(number)
-        self.events.append(b"%b%d\nevent: %b\ndata: %b\n\n" % (self._prefix, number, name, _encode(data)))
-        self.wake()
+    def since(self, seq: int) -> bytes:
+        """All events after the one of this number (-1: from the first), as they are sent."""
+        started = self._started if seq < 0 else b""
+        if seq < self._dropped:
+            return started + self._snapshot()
+        return started + b"".join(self._events[bisect_right(self._seqs, seq) :])
 
     def wake(self) -> None:
         """Let every reader look again."""
-        waiting, self._waiting = self._waiting, []
-        for waiter in waiting:
-            _settle(waiter, True)
+        for reader in self.readers:
+            reader.wake()
 
+    def _append(self, name: bytes, data: Any, seq: int | None = None) -> None:
+        self.newest = self.newest + 1 if seq is None else seq
+        self._seqs.append(self.newest)
+        self._events.append(self._encoded(name, data, self.newest))
+        if len(self._events) > MOST_KEPT:
+            half = MOST_KEPT // 2
+            self._dropped = self._seqs[half - 1]
+            del self._events[:half], self._seqs[:half]
+        self.wake()
 
-def _settle(waiter: "asyncio.Future[bool]", changed: bool) -> None:
-    if not waiter.done():
-        waiter.set_result(changed)
+    def _snapshot(self) -> bytes:
+        """Everything so far, and how it ended if it did, in place of all events that are kept."""
+        last = -1 if self.outcome is None else -2
+        snapshot = self._encoded(b"turn.snapshot", {"text": self.text}, self._seqs[last])
+        return snapshot if self.outcome is None else snapshot + self._events[-1]
+
+    def _encoded(self, name: bytes, data: Any, seq: int) -> bytes:
+        return b"%b%d\nevent: %b\ndata: %b\n\n" % (self._prefix, seq, name, _encode(data))

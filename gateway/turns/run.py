@@ -170,7 +170,7 @@ async def _outcome(
         notices=tuple(draft.notices),
         error_code=error_code,
         error_message=error_message,
-        events=log.next_seq + 1,
+        events=log.newest + 2,
         ended_at=now(),
         first_content_ms=draft.first_content_ms,
         manifest=answer.manifest,

@@ -31,7 +31,13 @@ from storage.turns.rows import TurnRecord, TurnState, load_turn, running_turn
 logger = logging.getLogger("gateway.turns")
 
 KEEP_EVERY = 0.5
-"""Seconds between two passes that store partial texts and renew leases."""
+"""Seconds between two passes that store partial texts and renew leases, at the least."""
+
+KEEP_SHARE = 0.1
+"""The share of its time that a process spends on these passes, at the most: with many turns they are further apart."""
+
+KEEP_AT_LATEST = 5.0
+"""Seconds between two passes at the most, so that no lease runs out."""
 
 LEASE = timedelta(seconds=15)
 """How long a turn is its process's own after the last pass; then it counts as abandoned."""
@@ -225,8 +231,10 @@ class RunningTurns:
     async def _keep(self) -> None:
         """Store partial texts, renew leases, stop what is to stop, and end what other processes abandoned."""
         looked = time.monotonic()
+        pause = KEEP_EVERY
         while True:
-            await asyncio.sleep(KEEP_EVERY)
+            await asyncio.sleep(pause)
+            began = time.monotonic()
             try:
                 if self._running:
                     await self._keep_once()
@@ -237,14 +245,15 @@ class RunningTurns:
                 logger.warning("partial texts were not stored", extra={"reason": str(error.__cause__)[:200]})
             except Exception:  # a keeper that dies would let every lease run out
                 logger.exception("partial texts were not stored")
+            pause = min(max(KEEP_EVERY, (time.monotonic() - began) / KEEP_SHARE), KEEP_AT_LATEST)
 
     async def _keep_once(self) -> None:
         texts = []
         for turn_id, running in self._running.items():
             if (text := running.log.text) != running.kept:
-                texts.append(PartialText(turn_id, running.turn.reply_message_id, text, running.log.next_seq))
+                texts.append(PartialText(turn_id, running.turn.reply_message_id, text, running.log.newest + 1))
         asked = dict(self._running)
-        ours = await self._database.write(keep_partial_texts, self.node, list(asked), texts, lease=LEASE)
+        ours = await self._database.write_long(keep_partial_texts, self.node, list(asked), texts, lease=LEASE)
         for partial in texts:
             asked[partial.turn_id].kept = partial.content
         for turn_id, running in asked.items():
@@ -265,7 +274,7 @@ class RunningTurns:
                 if record.state is not TurnState.running:
                     _replay(log, record)
                     return
-                if record.events is not None and record.events > log.next_seq:
+                if record.events is not None and record.events > log.newest + 1:
                     # Numbered as the process that runs the turn numbers it, so that a reader may go on there.
                     log.add_snapshot(record.content, seq=record.events - 1)
                 if log.readers and time.monotonic() - noted > self._settings.max_unattended / NOTES:
@@ -283,7 +292,7 @@ class RunningTurns:
 
 def _replay(log: TurnLog, record: TurnRecord) -> None:
     """Tell what is stored of an ended turn: everything so far, and the terminal event with the number it had."""
-    terminal = max((AFTER_A_CRASH if record.events is None else record.events) - 1, log.next_seq + 1)
+    terminal = max((AFTER_A_CRASH if record.events is None else record.events) - 1, log.newest + 2)
     if record.content:
         log.add_snapshot(record.content, seq=terminal - 1)
     log.end(turn_view(record), seq=terminal)

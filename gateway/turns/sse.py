@@ -16,7 +16,7 @@ from gateway.readers import Reader
 from gateway.turns.log import TurnLog
 
 PING_EVERY = 15.0
-"""Seconds of silence after which a comment is sent, so that proxies keep the connection."""
+"""Seconds of silence within which a comment is sent, so that proxies keep the connection."""
 
 HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -44,13 +44,12 @@ def attending(log: TurnLog, reader: Reader, receive: Receive) -> Iterator[None]:
     """
     if reader.refusal is not None:
         raise reader.refusal
-    reader.wake = log.wake
     hanging_up = asyncio.create_task(_until_gone(receive, reader))
-    log.readers += 1
+    log.readers.add(reader)
     try:
         yield
     finally:
-        log.readers -= 1
+        log.readers.remove(reader)
         hanging_up.cancel()
 
 
@@ -66,20 +65,57 @@ def parse_event_id(turn_id: UUID, last_event_id: str | None) -> int | None:
 
 async def _tell(log: TurnLog, after: int | None, send: Send, reader: Reader) -> None:
     await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
+    told = -1 if after is None else after
     body = b"retry: 2000\n"  # a field of the first event: alone, some readers would take it for one
-    told = log.index_after(after)
-    while not reader.ended:
-        if told < len(log.events):
-            body += b"".join(log.events[told:])
-            told = len(log.events)
-        if log.ended:
-            break
-        if body:
-            await send({"type": "http.response.body", "body": body, "more_body": True})
-            body = b""
-        elif not await log.changed(PING_EVERY):
-            body = b": ping\n\n"
+    pings = _Pings(reader)
+    try:
+        while not reader.ended:
+            if told < log.newest:
+                body += log.since(told)
+                told = log.newest
+            if log.ended:
+                break
+            if pings.due and not body:
+                body = b": ping\n\n"
+            if body:
+                pings.put_off()
+                await send({"type": "http.response.body", "body": body, "more_body": True})
+                body = b""
+            else:
+                await reader.called()
+    finally:
+        pings.stop()
     await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+class _Pings:
+    """Calls a reader when a ping is `due`: half of `PING_EVERY` after the last word at the earliest.
+
+    One timer that goes on by itself: setting it anew at each event would cost more than the event.
+    """
+
+    def __init__(self, reader: Reader) -> None:
+        self.due = False
+        self._quiet = True
+        self._reader = reader
+        self._wait()
+
+    def put_off(self) -> None:
+        """Something is told, so there is no silence."""
+        self.due = self._quiet = False
+
+    def stop(self) -> None:
+        """No ping is due any more."""
+        self._timer.cancel()
+
+    def _wait(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(PING_EVERY / 2, self._look)
+
+    def _look(self) -> None:
+        self.due, self._quiet = self._quiet, True
+        if self.due:
+            self._reader.wake()
+        self._wait()
 
 
 async def _until_gone(receive: Receive, reader: Reader) -> None:

@@ -252,14 +252,14 @@ async def test_partial_text_that_could_not_be_kept_is_kept_by_the_next_pass(
     async with serve_gateway(settings) as gateway:
         ada = await gateway.person("ada")
         database = gateway.services.database
-        write, failures = database.write, iter([StorageUnavailable("Not now."), RuntimeError("Not foreseen.")])
+        write, failures = database.write_long, iter([StorageUnavailable("Not now."), RuntimeError("Not foreseen.")])
 
         async def failing(unit: Any, *args: Any, **kwargs: Any) -> Any:
             if unit.__name__ == "keep_partial_texts" and args[2] and (failure := next(failures, None)):
                 raise failure
             return await write(unit, *args, **kwargs)
 
-        monkeypatch.setattr(database, "write", failing)
+        monkeypatch.setattr(database, "write_long", failing)
         scripted_upstream.default = ENDLESS
         async with ada.stream(await ada.chat()) as source:
             turn_id = json.loads((await anext(source)).data)["turn_id"]

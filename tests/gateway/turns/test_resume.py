@@ -103,7 +103,7 @@ async def test_any_readers_cut_off_anywhere_have_the_same_text(
 
 async def test_many_readers_are_told_the_same(hasty: Gateway, hasty_upstream: ScriptedUpstream) -> None:
     ada = await somebody(hasty)
-    hasty_upstream.default = STEADY
+    hasty_upstream.default = Script(reply=WORDS, gap=0.2)  # long enough for all of them to come before the end
     events = await cut_off_after(ada, await ada.chat("plain"), 1)
     turn_id = json.loads(events[0].data)["turn_id"]
     told = await asyncio.gather(*[read(ada, turn_id, None) for _ in range(30)])

@@ -172,7 +172,8 @@ async def test_a_failing_save_holds_the_drain_up_only_so_long(
                 raise StorageUnavailable("The database does not answer.")
             return await write(unit, *args, **kwargs)
 
-        monkeypatch.setattr(database, "write", broken)
+        for name in ("write", "write_long"):
+            monkeypatch.setattr(database, name, broken)
         began = time.monotonic()
         await gateway.services.turns.drain(0)
         assert time.monotonic() - began < 2

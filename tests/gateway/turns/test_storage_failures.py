@@ -39,7 +39,7 @@ class Failing:
         self.name = ""
         self.hit: list[str] = []
         self._database = gateway.services.database
-        for name in ("read", "write"):
+        for name in ("read", "write", "write_long"):
             setattr(self._database, name, self._wrapped(getattr(self._database, name)))
 
     def _wrapped(self, call: Any) -> Any:
