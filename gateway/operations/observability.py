@@ -16,13 +16,12 @@ from urllib.parse import quote
 
 import msgspec
 
+from providers.upstream.masking import SHORTEST
+
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName", "color_message"}
 _SECRET = re.compile(r"\bgw_(?:ses|pat)_[0-9A-Za-z]{8,}|\bsk-[0-9A-Za-z_-]{8,}|(?i:bearer )[^\s\"']{8,}")
 _live: re.Pattern[str] | None = None
 """What matches the secrets that the process holds now; made when they change, so that a line costs one search."""
-
-SHORTEST = 8
-"""Characters of the shortest secret that is masked: a placeholder of three letters would blot out half of the log."""
 
 
 def hide_in_logs(secrets: Iterable[str]) -> None:

@@ -8,7 +8,8 @@ from providers.events import Event, Failed, Finished, FinishReason, Noticed, Rea
 from providers.models import ModelRequest
 from providers.provider import Availability, Readiness
 from providers.upstream.clocks import Clocks, Watch
-from providers.upstream.keys import KeyPool
+from providers.upstream.keys import KeyPool, Secret
+from providers.upstream.masking import SHORTEST, KeyMask
 from providers.upstream.retries import Retries
 from providers.upstream.transport import Response, Transport
 from providers.wires.wire import StreamReader, Wire
@@ -59,7 +60,8 @@ class HTTPProvider:
         begun = asyncio.get_running_loop().time()
         try:
             response = await self._transport.post(self._url, headers, body, self._clocks, end=call + self._clocks.total)
-            answer = _Answer(response, self._wire.reader(), Watch(self._clocks, call, begun, response.close))
+            watch = Watch(self._clocks, call, begun, response.close)
+            answer = _Answer(response, self._wire.reader(), watch, _mask_of(key))
             try:
                 if response.status != 200:
                     raise self._wire.error(response.status, response.headers, await response.read_error())
@@ -77,10 +79,11 @@ class HTTPProvider:
 class _Answer:
     """One response of status 200, read event by event."""
 
-    def __init__(self, response: Response, reader: StreamReader, watch: Watch) -> None:
+    def __init__(self, response: Response, reader: StreamReader, watch: Watch, mask: KeyMask | None) -> None:
         self._response = response
         self._reader = reader
         self._watch = watch
+        self._mask = mask
         self._has_content = False
         self._finished: FinishReason | None = None
         self._ended = False
@@ -133,7 +136,10 @@ class _Answer:
                 self._ended = True
                 events = self._reader.close()
         self._note(events)
-        return events
+        if self._mask is None:
+            return events
+        events = self._mask.masked(events)
+        return events + self._mask.rest() if self._ended else events
 
     def _note(self, events: list[Event]) -> None:
         for event in events:
@@ -145,6 +151,10 @@ class _Answer:
                 self._watch.begin_linger()
             elif kind is Failed:
                 self._ended = True
+
+
+def _mask_of(key: Secret | None) -> KeyMask | None:
+    return KeyMask(key.reveal()) if key and len(key.reveal()) >= SHORTEST else None
 
 
 def _require_stream(headers: Mapping[str, str]) -> None:

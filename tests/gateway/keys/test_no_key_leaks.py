@@ -8,6 +8,7 @@ import sqlite3
 import traceback
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable, Iterator
+from typing import Any
 from urllib.parse import quote, quote_plus
 
 import click
@@ -44,6 +45,9 @@ ECHOES = {
     "no JSON": Script(body="data: {key}\n\n", content_type="text/event-stream"),
     "headers": Script(status=429, error="rate_limit_error", headers={"retry-after": "0", "x-request-id": CANARIES[1]}),
 }
+
+SAID = Script(reply=("Your key is canary", '/1+5f1d7c"', "\\%41=q, I think."), reasoning=("It is ", CANARIES[0]))
+"""The first key in the words of a reply."""
 
 
 def forms(secret: str) -> set[str]:
@@ -131,6 +135,10 @@ async def test_a_key_is_nowhere_but_at_its_upstream(
             scripted_upstream.default = script
             for persona in ("plain", "claude"):
                 turns += await _ask_both_ways(ada, persona)
+        scripted_upstream.default = SAID
+        told = await _ask_both_ways(ada, "plain")
+        assert {turn["reply"]["content"] for turn in told} == {"Your key is can***, I think."}
+        turns += told
         assert {turn["state"] for turn in turns[:4]} == {"completed"}
         assert "failed" in {turn["state"] for turn in turns[4:]}
         assert {request.key for request in scripted_upstream.requests} == set(CANARIES)
@@ -203,7 +211,7 @@ async def _person(gateway: Gateway, heard: Heard) -> Person:
     return ada
 
 
-async def _ask_both_ways(person: Person, persona: str) -> list[dict[str, str]]:
+async def _ask_both_ways(person: Person, persona: str) -> list[dict[str, Any]]:
     """A turn that is waited for, and one that is streamed."""
     chat = await person.chat(persona)
     waited = await person.turn(chat)
