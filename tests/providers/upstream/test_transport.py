@@ -1,5 +1,4 @@
 import asyncio
-import datetime
 import socket
 import ssl
 import traceback
@@ -9,10 +8,7 @@ from pathlib import Path
 import aiohttp
 import msgspec
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from certificates import self_signed
 
 from providers.errors import ProtocolError, ProviderError, UpstreamTimeout, UpstreamUnavailable
 from providers.scripted.faults import FAULTS
@@ -197,31 +193,7 @@ async def test_no_error_carries_the_key_or_the_address(transport: Transport) -> 
     assert caught.value.__context__ is None  # aiohttp's exception holds the request, and the request the key
 
 
-@pytest.fixture
-def self_signed(tmp_path: Path) -> Path:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now)
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    path = tmp_path / "server.pem"
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    path.write_bytes(private + certificate.public_bytes(serialization.Encoding.PEM))
-    return path
-
-
-async def test_an_untrusted_server_never_sees_the_key(transport: Transport, self_signed: Path) -> None:
+async def test_an_untrusted_server_never_sees_the_key(transport: Transport, tmp_path: Path) -> None:
     seen: list[bytes] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -229,7 +201,7 @@ async def test_an_untrusted_server_never_sees_the_key(transport: Transport, self
         writer.close()
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(self_signed)
+    context.load_cert_chain(self_signed(tmp_path))
     async with await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context) as server:
         url = f"https://localhost:{server.sockets[0].getsockname()[1]}/"
         with pytest.raises(UpstreamUnavailable, match="TLS") as caught:
