@@ -14,10 +14,13 @@ from personas.loading.document import Document, parse_document
 from personas.loading.references import reference_problems
 from personas.loading.resolve import Resolved, resolve_all
 from personas.loading.sources import ReadFile, Sources, Unreadable
-from personas.loading.texts import include_files, macro_problems, plain_text_problems, secret_problems
+from personas.loading.texts import KEY_LIKE, include_files, macro_problems, plain_text_problems, secret_problems
 from personas.loading.validation import format_problems
 from personas.persona import Persona
 from providers.models import Model, ProviderSpec
+
+LONGEST_MESSAGE = 600
+"""Characters of a problem: what an operator wrote, and a message quotes, may be any length."""
 
 
 class Catalog(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,7 +66,7 @@ def load_document(path: str | Path) -> CheckedDocument:
         raise PersonaFileError((Problem(str(path), 1, 1, f"cannot be used: {error}."),), sources.files) from None
     document, problems = parse_document(str(path), text)
     if document is None:
-        raise PersonaFileError(tuple(problems), sources.files)
+        raise _file_error(problems, sources)
     problems += format_problems(document)
     problems += include_files(document, sources)
     problems += reference_problems(document)
@@ -91,4 +94,17 @@ def load_document(path: str | Path) -> CheckedDocument:
 
 def _raise_if_any(problems: list[Problem], sources: Sources) -> None:
     if problems:
-        raise PersonaFileError(tuple(sorted(set(problems))), sources.files)
+        raise _file_error(problems, sources)
+
+
+def _file_error(problems: list[Problem], sources: Sources) -> PersonaFileError:
+    told = {msgspec.structs.replace(problem, message=_presentable(problem.message)) for problem in problems}
+    return PersonaFileError(tuple(sorted(told)), sources.files)
+
+
+def _presentable(message: str) -> str:
+    """The message on one line of a bearable length, without the keys that slipped into what it quotes."""
+    message = "".join(char if char.isprintable() else "\ufffd" for char in KEY_LIKE.sub("***", message))
+    if len(message) <= LONGEST_MESSAGE:
+        return message
+    return f"{message[: LONGEST_MESSAGE // 2]} ... {message[-LONGEST_MESSAGE // 2 :]}"

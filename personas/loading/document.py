@@ -19,6 +19,9 @@ Path = tuple[str | int, ...]
 
 MOST_VALUES = 50_000
 DEEPEST = 24
+LONGEST_NUMBER = 64
+LARGEST_NUMBER = 2**63
+"""What is larger fits into no column and no provider's field; infinity and NaN are no JSON."""
 _CORE = "tag:yaml.org,2002:"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -53,6 +56,11 @@ class Document:
             holder = holder[step]
         holder[path[-1]] = text
         self._included[path] = (name, text)
+
+    def says_nothing(self, path: Path) -> bool:
+        """Whether a value is absent as written (`key:`), and not for being told as a mistake already."""
+        node = self._values.get(path)
+        return node is None or node.tag == _CORE + "null"
 
     def origin(self, path: Path) -> str:
         """`file:line` of a value, for operators."""
@@ -104,7 +112,10 @@ def parse_document(name: str, text: str) -> tuple[Document | None, list[Problem]
     if not isinstance(node, MappingNode):
         return None, [Problem(name, 1, 1, "expected keys such as 'version' and 'personas'; see docs/personas.md.")]
     reader = _Reader(document)
-    document.data = reader.value(node, ())
+    data = reader.value(node, ())
+    if not isinstance(data, dict):
+        return None, reader.problems
+    document.data = data
     return document, reader.problems
 
 
@@ -141,10 +152,12 @@ class _Reader:
     def _map(self, node: MappingNode, path: Path) -> Any:
         values: dict[str, Any] = {}
         for key, child in node.value:
-            if not isinstance(key, ScalarNode):
+            if isinstance(key, MappingNode):
                 self._wrong(key, "text that begins with '{{' is read as a map; put it in quotes.")
                 return "?"  # Stands for the text that was meant, so that nothing else is said of it.
-            if key.tag == _CORE + "merge":
+            if not isinstance(key, ScalarNode) or _SURROGATE.search(key.value):
+                self._wrong(key, "a key is text; put it in quotes, or correct it.")
+            elif key.tag == _CORE + "merge":
                 self._wrong(key, "'<<' is not part of YAML 1.2; use 'extends'.")
             elif key.value in values:
                 first = self.document._keys[(*path, key.value)].start_mark.line + 1
@@ -157,14 +170,8 @@ class _Reader:
     def _scalar(self, node: ScalarNode) -> Any:
         text = str(node.value)
         kind = str(node.tag).removeprefix(_CORE)
-        try:
-            if kind == "int":
-                return int(text, 0) if text.lstrip("+-")[:2] in ("0x", "0o") else int(text)
-            if kind == "float":
-                return float(text.replace(".inf", "inf").replace(".nan", "nan"))
-        except ValueError:
-            self._wrong(node, f"{text[:40]!r} is not a number; put text in quotes.")
-            return None
+        if kind in ("int", "float"):
+            return self._number(node, text, kind)
         if kind in ("bool", "null"):
             return text.lower() == "true" if kind == "bool" else None
         if kind not in ("str", "timestamp"):  # A date is text in YAML 1.2.
@@ -172,6 +179,23 @@ class _Reader:
         if _SURROGATE.search(text):
             self._wrong(node, "half a surrogate pair is not a character; write the character itself.")
         return text
+
+    def _number(self, node: Node, text: str, kind: str) -> int | float | None:
+        number: int | float
+        try:
+            if len(text) > LONGEST_NUMBER:  # longer ones cost seconds, or are refused by Python
+                number = LARGEST_NUMBER
+            elif kind == "float":
+                number = float(text.replace(".inf", "inf").replace(".nan", "nan"))
+            else:
+                number = int(text, 0) if text.lstrip("+-")[:2] in ("0x", "0o") else int(text)
+        except ValueError:
+            self._wrong(node, f"{text[:40]!r} is not a number; put text in quotes.")
+            return None
+        if not abs(number) < LARGEST_NUMBER:
+            self._wrong(node, f"{text[:40]!r} is out of range; write a finite number of at most 18 digits.")
+            return None
+        return number
 
     def _wrong(self, node: Node, message: str) -> None:
         mark = node.start_mark

@@ -1,11 +1,14 @@
 """Checks across entries: names that must exist, and values that must agree with each other."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 from personas.errors import Problem, did_you_mean
 from personas.loading.document import Document, Path
 from personas.loading.raw import elements, entries, get, items, leaves, named, strings
+from personas.loading.schema import WEB_ADDRESS
 
 OWNED = frozenset(
     {
@@ -46,8 +49,15 @@ def reference_problems(document: Document) -> Iterator[Problem]:
 
 def _missing_values(document: Document) -> Iterator[Problem]:
     for path, value in leaves(document.data):
-        if value is None and "extra" not in path and not any(str(step).startswith("x-") for step in path):
+        if value is None and document.says_nothing(path) and not _is_free(path):
             yield document.problem(path, f"{path[-1]!r} has no value; give it one, or remove it.", key=True)
+
+
+def _is_free(path: Path) -> bool:
+    """Whether a value may be null: it is part of a note, or goes into requests as it stands."""
+    entry = path[{"defaults": 1, "personas": 2}.get(str(path[0]), len(path)) :]
+    in_note = any(str(step).startswith("x-") for step in (*path[:1], *entry[:1]))
+    return in_note or (entry[:2] == ("params", "extra") and len(entry) > 2)
 
 
 def _unknown(document: Document, path: Path, name: Any, section: str) -> Iterator[Problem]:
@@ -70,9 +80,21 @@ def _providers(document: Document) -> Iterator[Problem]:
             example = ADDRESSES.get(str(kind), "http://127.0.0.1:8000/v1")
             message = f"the address must end before the path of the wire, as in {example}."
             yield document.problem((*at, "base_url"), message)
+        if isinstance(address, str) and re.search(WEB_ADDRESS, address) and not _can_be_asked(address):
+            message = "the address has a host or a port that cannot be; write it as in http://127.0.0.1:8000/v1."
+            yield document.problem((*at, "base_url"), message)
         if isinstance(key_env, str) and key_env.startswith("GATEWAY_"):
             message = "variables named GATEWAY_* are the gateway's own; name another."
             yield document.problem((*at, "key_env"), message)
+
+
+def _can_be_asked(address: str) -> bool:
+    try:
+        parts = urlsplit(address)
+        host = (parts.hostname or "").encode("idna")  # as the resolver does, which raises for 'a..b'
+        return bool(host) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _models(document: Document) -> Iterator[Problem]:

@@ -15,7 +15,7 @@ PROMPTS = ("system", "persona", "personality", "scenario", "post_history")
 PLAIN = ("name", "nickname", "summary")
 """Texts for people, in which macros are not rendered."""
 
-_KEY_LIKE = re.compile(
+KEY_LIKE = re.compile(
     r"\b(?:sk|pk|rk|gsk|xai|hf|r8)[-_][A-Za-z0-9_-]{20,}|\bAIza[\w-]{30,}|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"
     r"|\bgh[pousr]_[A-Za-z0-9]{30,}|\bxox[abprs]-[\w-]{20,}|\bey[JI][\w-]{20,}\.[\w-]{10,}\."
     r"|-----BEGIN [A-Z ]*PRIVATE KEY"
@@ -139,7 +139,7 @@ def _no_macros(document: Document, path: Path, value: Any) -> Iterator[Problem]:
 def secret_problems(document: Document) -> Iterator[Problem]:
     """Every value, and every text of a file, that looks like a key. The value itself is never repeated."""
     for path, text in leaves(document.data):
-        if isinstance(text, str) and (found := _KEY_LIKE.search(text)):
+        if isinstance(text, str) and (found := KEY_LIKE.search(text)):
             message = "this looks like a key; remove it, store it with `gateway keys add`, and revoke it."
             yield document.problem(path, message, offset=found.start())
 
