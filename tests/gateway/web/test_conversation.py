@@ -169,6 +169,52 @@ def test_reader_who_scrolled_up_is_left_there(visitor, page: Page) -> None:
     expect(visitor.replies.last).to_be_in_viewport()
 
 
+def test_a_small_step_up_is_enough_to_be_left_there(visitor, page: Page) -> None:
+    visitor.open_chat("Atlas")
+    visitor.upstream.enqueue("\n\n".join(f"Paragraph {n}." for n in range(40)), SLOW)
+    visitor.say("Write a lot")
+    expect(visitor.replies.locator("p").last).to_have_text("Paragraph 39.")
+    visitor.say("And more")
+    expect(visitor.replies.last).to_contain_text("word2")
+    left_at = page.locator("#scroller").evaluate("element => (element.scrollTop -= 20)")
+    expect(visitor.replies.last).to_contain_text("word59", timeout=10_000)
+    assert page.locator("#scroller").evaluate("element => element.scrollTop") == left_at
+
+
+BELOW = "element => element.scrollHeight - element.scrollTop - element.clientHeight"
+"""How much of the conversation lies below what is seen of it, in pixels."""
+
+
+def test_conversation_ends_above_the_message_box(visitor, page: Page) -> None:
+    visitor.open_chat("Atlas")
+    scroller = page.locator("#scroller")
+    for number in range(3):
+        visitor.upstream.enqueue("\n\n".join(["A quick reply."] * 12) + f"\n\nThe {number}. end.")
+        visitor.say(f"Question {number}")
+        expect(visitor.replies.last.locator("p").last).to_have_text(f"The {number}. end.")
+        expect(page.get_by_role("button", name="Copy").last).to_be_in_viewport(ratio=1)
+    for _ in range(6):
+        visitor.message_box.press_sequentially("a line")
+        visitor.message_box.press("Shift+Enter")
+    assert scroller.evaluate(BELOW) <= 1
+    box = visitor.message_box.bounding_box()
+    assert box is not None
+    assert box["height"] > 140
+
+
+def test_text_that_grows_before_the_browser_tells_of_a_scroll_is_followed(visitor, page: Page) -> None:
+    visitor.open_chat("Atlas")
+    grow = """scroller => {
+      const more = document.createElement("li");
+      more.textContent = "More. ".repeat(3000);
+      document.getElementById("transcript").append(more);
+      scroller.dispatchEvent(new Event("scroll"));
+    }"""
+    page.locator("#scroller").evaluate(grow)
+    expect(page.get_by_role("button", name="Go to the newest message")).to_be_hidden()
+    page.wait_for_function(f"({BELOW})(document.getElementById('scroller')) <= 1")
+
+
 def test_long_chats_begin_with_their_newest_messages(visitor, page: Page) -> None:
     visitor.open_chat("Atlas")
     chat = page.url.rsplit("/", 1)[1]

@@ -3,8 +3,6 @@
 import { byId, hasKeyboard } from "./dom.js";
 import { draftOf, keepDraft } from "./drafts.js";
 
-const TALLEST = 220;
-
 export class Composer {
   #area = byId("composer-text");
   #chatId = null;
@@ -79,7 +77,6 @@ export class Composer {
 
   #changed() {
     keepDraft(this.#chatId, this.#area.value);
-    this.#area.style.height = "auto";
-    this.#area.style.height = `${Math.min(this.#area.scrollHeight, TALLEST)}px`;
+    byId("composer-field").dataset.text = this.#area.value;
   }
 }
