@@ -7,8 +7,9 @@ import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import httpx
 import pytest
 import uvicorn
 from playwright.sync_api import BrowserContext, Locator, Page, expect, sync_playwright
@@ -50,15 +51,16 @@ ARGUMENTS = [
 ]
 NUMBERS = itertools.count(1)
 SIGN_UP = """async (account) => (await fetch("/api/auth/signup", {
-  method: "POST", headers: {"content-type": "application/json"}, body: JSON.stringify(account)})).status"""
+  method: "POST", headers: {"content-type": "application/json"}, body: JSON.stringify(account)})).json()"""
 PASSWORD = "a lamp on the far shore"
 
 
 class Site(NamedTuple):
-    """Where the gateway is, and what its only model says next."""
+    """Where the gateway is, what its only model says next, and the gateway itself, to be stopped and started."""
 
     url: str
     upstream: ScriptedUpstream
+    gateway: "RunningGateway"
 
 
 class _Server(uvicorn.Server):
@@ -79,14 +81,14 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with ScriptedUpstream() as upstream:
         personas = folder / "personas.yaml"
         personas.write_text(PERSONAS.format(base_url=upstream.base_url))
-        running = _Running(personas, folder)
+        running = RunningGateway(personas, folder)
         running.start()
-        yield Site(running.url, upstream)
+        yield Site(running.url, upstream, running)
         running.stop()
 
 
-class _Running:
-    """The gateway in a thread with a loop of its own."""
+class RunningGateway:
+    """The gateway in a thread with a loop of its own; started again, it has the same address and data."""
 
     def __init__(self, personas: Path, folder: Path) -> None:
         self._settings = Settings(
@@ -97,31 +99,40 @@ class _Running:
             drain_seconds=0,
         )
         self._ready = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="gateway", daemon=True)
+        self._thread: threading.Thread | None = None
         self._server: _Server | None = None
+        self._port = 0
 
     @property
     def url(self) -> str:
-        assert self._server is not None
-        host, port = self._server.servers[0].sockets[0].getsockname()[:2]
-        return f"http://{host}:{port}"
+        return f"http://127.0.0.1:{self._port}"
 
     def start(self) -> None:
+        self._ready.clear()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="gateway", daemon=True)
         self._thread.start()
         assert self._ready.wait(30)
         assert self._server is not None
         assert self._server.listening.wait(30)
+        self._port = self._server.servers[0].sockets[0].getsockname()[1]
 
     def stop(self) -> None:
         assert self._server is not None
+        assert self._thread is not None
         self._server.should_exit = self._server.force_exit = True
         self._thread.join(15)
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
 
     async def _serve(self) -> None:
         live = LiveCatalog(self._settings.personas)
         bind = Bind("127.0.0.1", loopback=True)
         async with open_services(self._settings, bind, live, Registry(live.current.providers)) as services:
-            config = uvicorn.Config(create_app(services), port=0, lifespan="off", log_config=None, access_log=False)
+            config = uvicorn.Config(
+                create_app(services), port=self._port, lifespan="off", log_config=None, access_log=False
+            )
             self._server = _Server(config)
             self._ready.set()
             await self._server.serve()
@@ -164,9 +175,10 @@ def page(context: BrowserContext) -> Iterator[Page]:
 class Visitor:
     """A person who is signed in, at the page."""
 
-    def __init__(self, page: Page, site: Site) -> None:
+    def __init__(self, page: Page, site: Site, user_id: str) -> None:
         self.page = page
         self.upstream = site.upstream
+        self.user_id = user_id
 
     def open_chat(self, persona: str = "Mia") -> None:
         self.page.get_by_role("button", name=persona).click()
@@ -194,10 +206,31 @@ def visitor(page: Page, site: Site) -> Visitor:
     """Somebody who has just signed up, and a model with nothing in mind."""
     while site.upstream.next_script() is not None:
         pass
-    name = f"visitor-{next(NUMBERS)}"
-    account = {"username": name, "email": f"{name}@example.org", "password": PASSWORD}
     page.goto("/healthz")
-    assert page.evaluate(SIGN_UP, account) == 201
+    user = page.evaluate(SIGN_UP, _account("visitor"))["user"]
     page.goto("/")
     expect(page.get_by_role("heading", name="Who would you like to talk to?")).to_be_visible()
-    return Visitor(page, site)
+    return Visitor(page, site, user["id"])
+
+
+class Friend(httpx.Client):
+    """Somebody else, who calls the API."""
+
+    def open_chat(self, persona: str = "atlas", **fields: Any) -> str:
+        """Open a chat; its id."""
+        answer = self.post("/api/chats", json={"persona": persona, **fields}).raise_for_status()
+        return str(answer.json()["id"])
+
+
+@pytest.fixture
+def friend(site: Site) -> Iterator[Friend]:
+    with Friend(base_url=site.url, trust_env=False) as friend:
+        told = friend.post("/api/auth/signup", json=_account("friend")).raise_for_status().json()
+        friend.headers["authorization"] = f"Bearer {told['token']}"
+        friend.cookies.clear()
+        yield friend
+
+
+def _account(role: str) -> dict[str, str]:
+    name = f"{role}-{next(NUMBERS)}"
+    return {"username": name, "email": f"{name}@example.org", "password": PASSWORD}

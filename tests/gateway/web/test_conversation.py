@@ -2,8 +2,7 @@
 
 import re
 
-import httpx
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Page, expect
 
 from providers.scripted.script import FOREVER, Script
 
@@ -90,42 +89,6 @@ def test_reload_in_mid_reply_goes_on_where_it_is(visitor, page: Page) -> None:
     expect(page.get_by_role("button", name="Send")).to_be_visible()
     shown = visitor.replies.last.inner_text().split()
     assert shown == [f"word{n}" for n in range(60)]
-
-
-def test_a_lost_connection_is_taken_up_again(visitor, page: Page) -> None:
-    visitor.open_chat()
-    visitor.upstream.enqueue(SLOW)
-    resumed: list[str] = []
-
-    def break_off(route: Route) -> None:
-        """Pass the request on, and of the answer only the beginning."""
-        asked = route.request
-        headers = {**asked.all_headers(), "accept-encoding": "identity"}
-        with httpx.stream("POST", asked.url, content=asked.post_data, headers=headers, trust_env=False) as answer:
-            begun = b""
-            for piece in answer.iter_raw():
-                begun += piece
-                if b"word2" in begun:
-                    break
-        route.fulfill(status=200, headers={"content-type": "text/event-stream"}, body=begun)
-
-    page.route("**/api/chats/*/turns", break_off)
-    page.on("request", lambda request: resumed.append(request.headers.get("last-event-id", "")))
-    visitor.say("Tell me everything")
-    expect(visitor.replies.last).to_contain_text("word59", timeout=10_000)
-    expect(page.get_by_role("button", name="Send")).to_be_visible()
-    assert visitor.replies.last.inner_text().split() == [f"word{n}" for n in range(60)]
-    assert any(re.fullmatch(r"[0-9a-f-]{36}\.\d+", seen) for seen in resumed)
-
-
-def test_a_failed_reply_says_why_and_can_be_retried(visitor, page: Page) -> None:
-    visitor.open_chat("Atlas")
-    visitor.upstream.enqueue(Script(status=400, error="bad_request"), "Here I am.")
-    visitor.say("Are you there?")
-    expect(page.locator(".message-ending.bad")).to_be_visible()
-    expect(page.locator(".message-ending.bad")).not_to_be_empty()
-    page.get_by_role("button", name="Retry").click()
-    expect(visitor.replies.locator("p")).to_have_text("Here I am.")
 
 
 def test_what_a_model_writes_cannot_run(visitor, page: Page) -> None:

@@ -82,6 +82,7 @@ export const turnContext = (id) => json("GET", `/api/turns/${id}/context`);
 export const askTurn = (id, asked, key) =>
   send("POST", `/api/chats/${id}/turns`, { body: asked, headers: { ...EVENT_STREAM, "idempotency-key": key } });
 export const retryTurn = (id, key) => send("POST", `/api/turns/${id}/retry`, { headers: { ...EVENT_STREAM, "idempotency-key": key } });
+export const turn = (id, signal) => json("GET", `/api/turns/${id}`, { signal });
 export const stopTurn = (id) => json("POST", `/api/turns/${id}/stop`);
 export const turnEvents = (id, lastEventId, signal) =>
   send("GET", `/api/turns/${id}/events`, {

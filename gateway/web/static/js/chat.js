@@ -8,9 +8,9 @@ const PAGE = 50;
 const LAST_FEW = 8;
 
 const SPOKEN_ENDINGS = {
-  "turn.completed": (name) => `${name} has replied.`,
-  "turn.stopped": () => "The reply was stopped.",
-  "turn.failed": () => "The reply failed.",
+  stopped: "The reply was stopped.",
+  failed: "The reply failed.",
+  interrupted: "The reply failed.",
 };
 
 /** One chat while it is on the screen. `views` are shared with the chats before and after it. */
@@ -128,8 +128,16 @@ export class Conversation {
     try {
       await work();
     } catch (error) {
-      showError(error);
+      await this.#tell(error);
     }
+  }
+
+  /** Show why something failed; who has lost the chat itself is told so and led away. */
+  async #tell(problem) {
+    const isGone = problem.status === 404 && (await api.chat(this.chat.id).then(() => false, ({ status }) => status === 404));
+    if (this.#leaving.signal.aborted) return;
+    if (isGone) this.#views.onGone(this.chat.id);
+    else showError(problem);
   }
 
   /** Ask for a turn. After a connection that broke too early to know, the same text is sent under the same key. */
@@ -145,7 +153,8 @@ export class Conversation {
   }
 
   #joinRunning() {
-    const turnId = this.chat.running_turn;
+    // The chat and its messages were read side by side: a turn may have ended in between.
+    const turnId = this.chat.running_turn ?? this.#messages.find(({ state }) => state === "running")?.turn_id;
     if (!turnId) return;
     const before = this.#messages.filter(({ state, turn_id }) => !(state === "running" && turn_id === turnId));
     const reply = this.#messages.find((message) => !before.includes(message)) ?? null;
@@ -176,7 +185,6 @@ export class Conversation {
         if (turn.stopWanted) this.stop();
       } else if (name === "reply.delta") arriving?.append(data.text);
       else if (name === "turn.snapshot") arriving?.replace(data.text);
-      else if (SPOKEN_ENDINGS[name]) this.#end(name, data);
     };
     clearNotices();
     composer.setRunning(true);
@@ -186,7 +194,7 @@ export class Conversation {
     if (said) scroll.toEnd();
     let problem = null;
     try {
-      await followTurn({ connect, turnId, handle, onConnection: this.#onConnection, signal: this.#leaving.signal });
+      this.#end(await followTurn({ connect, turnId, handle, onConnection: this.#onConnection, signal: this.#leaving.signal }));
     } catch (error) {
       problem = error;
     }
@@ -195,30 +203,28 @@ export class Conversation {
     this.#turn = null;
     composer.setRunning(false);
     transcript.setBusy(false);
-    if (problem) showError(problem);
     if (refused) {
       this.#messages = held;
       this.#show();
-      return refused;
     }
-    await this.#trying(() => this.#refresh());
-    return null;
+    if (problem) await this.#tell(problem);
+    if (!refused && !this.#leaving.signal.aborted) await this.#trying(() => this.#refresh());
+    return refused;
   }
 
   #onConnection = (connected) => {
     if (connected) clearNotices();
-    else showNotice("The connection was lost. The reply goes on; joining it again …");
+    else showNotice("The connection was lost. Joining the reply again …");
   };
 
   /** The turn's own account stands until the rendered reply is read back. */
-  #end(name, turn) {
-    announce(SPOKEN_ENDINGS[name](this.#views.nameOf(this.chat)));
-    if (turn.notices?.length) showNotice(turn.notices.map((notice) => notice.message ?? notice).join(" "));
-    if (turn.reply) {
-      const error = turn.error ?? turn.reply.error;
-      const ended = { ...turn.reply, role: "assistant", turn_id: turn.id, error };
-      this.#messages = this.#messages.map((message) => (message.id === ended.id ? ended : message));
-    }
+  #end(turn) {
+    if (this.#leaving.signal.aborted) return;
+    announce(SPOKEN_ENDINGS[turn.state] ?? `${this.#views.nameOf(this.chat)} has replied.`);
+    if (turn.notices.length) showNotice(turn.notices.join(" "));
+    const ended = { ...turn.reply, turn_id: turn.id, model: turn.model, error: turn.error };
+    this.#messages = this.#messages.map((message) => (message.id === ended.id ? { ...message, ...ended } : message));
+    this.#show();
   }
 
   /** Read the last few messages again, now rendered; all of them if the branch is another one by now. */

@@ -48,6 +48,12 @@ export class ChatList {
     this.#show();
   }
 
+  /** Take out a chat that is gone. */
+  drop(id) {
+    this.#chats = this.#chats.filter((chat) => chat.id !== id);
+    this.#show();
+  }
+
   async #loadMore() {
     try {
       const page = await api.chats(this.#next);
@@ -140,8 +146,7 @@ export class ChatList {
     try {
       await api.deleteChat(chat.id);
       keepDraft(chat.id, "");
-      this.#chats = this.#chats.filter(({ id }) => id !== chat.id);
-      this.#show();
+      this.drop(chat.id);
       this.onDeleted(chat.id);
     } catch (error) {
       showError(error);

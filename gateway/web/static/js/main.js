@@ -107,6 +107,7 @@ async function openChat(id) {
     composer,
     scroll,
     onChat,
+    onGone,
     nameOf,
     me: () => me,
     onShown,
@@ -117,11 +118,21 @@ async function openChat(id) {
     stopWatching = watchLoading([opened.chat.persona], () => showObstacle(opened.chat));
   } catch (error) {
     if (conversation !== opened || error.status === 401) return;
-    history.replaceState(null, "", "#/new");
-    await show();
-    if (error.status === 404) showNotice("There is no such chat, or it is not yours.");
-    else showError(error);
+    await leaveChat(error.status === 404 ? "There is no such chat, or it is not yours." : error.message);
   }
+}
+
+/** The open chat is not there for the reader any more. */
+function onGone(id) {
+  list.drop(id);
+  leaveChat("This chat was deleted, or you do not take part in it any more.");
+}
+
+/** Back to the choice of a persona, with a sentence why. */
+async function leaveChat(sentence) {
+  history.replaceState(null, "", "#/new");
+  await show();
+  showNotice(sentence);
 }
 
 function goTo(hash) {

@@ -23,7 +23,7 @@ export function messageElement(message, about, actions) {
     { class: `message ${reply ? "reply" : "said"}`, "data-id": message.id, "data-state": message.state },
     reply || !about.mine ? head(message, about, reply) : h("span", { class: "visually-hidden" }, about.name),
     body(message, reply),
-    ending(message),
+    ending(message, about, actions),
     message.state === "running" ? null : buttons(message, about, actions, reply),
   );
 }
@@ -52,12 +52,19 @@ function body(message, reply) {
   return element;
 }
 
-function ending(message) {
+function ending(message, about, { retry }) {
   const sentence = message.error?.message || ENDINGS[message.state];
   if (!sentence) return null;
-  const bad = message.state === "failed" || message.state === "interrupted";
-  return h("p", { class: bad ? "message-ending bad" : "message-ending" }, sentence);
+  if (!isFailure(message)) return h("p", { class: "message-ending" }, sentence);
+  return h(
+    "div",
+    { class: "message-ending bad" },
+    h("p", {}, sentence),
+    !about.readOnly && h("button", { type: "button", class: "button at-rest", onclick: () => retry(message) }, icon("retry"), "Retry"),
+  );
 }
+
+const isFailure = ({ state }) => state === "failed" || state === "interrupted";
 
 function buttons(message, about, actions, reply) {
   const { retry, edit, inspect, switchTo } = actions;
@@ -67,7 +74,7 @@ function buttons(message, about, actions, reply) {
     { class: "message-actions" },
     siblings(message, mayWrite ? switchTo : null),
     message.content && copyButton(message.content),
-    reply && mayWrite && message.turn_id && iconButton("retry", "Retry", () => retry(message), { class: "icon-button at-rest" }),
+    reply && mayWrite && message.turn_id && !isFailure(message) && iconButton("retry", "Retry", () => retry(message), { class: "icon-button at-rest" }),
     !reply && mayWrite && about.mine && iconButton("pencil", "Edit", () => edit(message), { class: "icon-button at-rest" }),
     reply && message.turn_id && iconButton("context", "Show the context of this reply", () => inspect(message)),
     !reply && time(message),

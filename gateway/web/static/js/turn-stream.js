@@ -1,6 +1,6 @@
 /** A turn followed to its end, over as many connections as that takes. Leaving does not stop the turn. */
 
-import { Problem, turnEvents } from "./api.js";
+import { Problem, turn as readTurn, turnEvents } from "./api.js";
 import { readEvents } from "./event-stream.js";
 
 const TERMINAL = new Set(["turn.completed", "turn.stopped", "turn.failed"]);
@@ -8,10 +8,10 @@ const FIRST_WAIT = 500;
 const LONGEST_WAIT = 10_000;
 
 /**
- * Hand each event of a turn to `handle(name, data)`.
+ * Hand each event of a turn to `handle(name, data)`, up to the terminal one; resolves to the turn as it ended.
  *
- * `connect` opens the first connection; later ones resume after the last event seen. Resolves to true after the
- * terminal event, and to false if the turn had already ended. `onConnection(connected)` tells of gaps.
+ * `connect` opens the first connection; later ones resume after the last event seen. `onConnection(connected)` tells
+ * of gaps. Throws the `Problem` that ends the reading before the turn ended, such as access that was lost.
  */
 export async function followTurn({ connect, turnId = null, handle, onConnection, signal }) {
   let lastEventId = null;
@@ -20,16 +20,21 @@ export async function followTurn({ connect, turnId = null, handle, onConnection,
   for (;;) {
     try {
       const response = await open();
-      if (response.status === 204) return false;
       onConnection(true);
-      for await (const events of readEvents(response, signal)) {
-        wait = FIRST_WAIT;
-        for (const { id, name, data } of events) {
-          const told = JSON.parse(data);
-          if (name === "turn.started") turnId = told.turn_id;
-          lastEventId = id || lastEventId;
-          handle(name, told);
-          if (TERMINAL.has(name)) return true;
+      if (response.status === 204) {
+        // There is nothing more to tell, and no end was heard: how the turn ended is read instead.
+        const turn = await readTurn(turnId, signal);
+        if (turn.ended_at) return turn;
+      } else {
+        for await (const events of readEvents(response, signal)) {
+          wait = FIRST_WAIT;
+          for (const { id, name, data } of events) {
+            const told = JSON.parse(data);
+            if (TERMINAL.has(name)) return told;
+            if (name === "turn.started") turnId = told.turn_id;
+            lastEventId = id || lastEventId;
+            handle(name, told);
+          }
         }
       }
     } catch (error) {
