@@ -216,16 +216,22 @@ def visitor(page: Page, site: Site) -> Visitor:
 class Friend(httpx.Client):
     """Somebody else, who calls the API."""
 
+    user_id = ""
+
     def open_chat(self, persona: str = "atlas", **fields: Any) -> str:
         """Open a chat; its id."""
         answer = self.post("/api/chats", json={"persona": persona, **fields}).raise_for_status()
         return str(answer.json()["id"])
+
+    def say(self, chat: str, content: str) -> None:
+        self.post(f"/api/chats/{chat}/messages", json={"content": content}).raise_for_status()
 
 
 @pytest.fixture
 def friend(site: Site) -> Iterator[Friend]:
     with Friend(base_url=site.url, trust_env=False) as friend:
         told = friend.post("/api/auth/signup", json=_account("friend")).raise_for_status().json()
+        friend.user_id = told["user"]["id"]
         friend.headers["authorization"] = f"Bearer {told['token']}"
         friend.cookies.clear()
         yield friend

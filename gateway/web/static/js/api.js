@@ -74,6 +74,8 @@ export const deleteChat = (id) => json("DELETE", `/api/chats/${id}`);
 export const messages = (id, { before, limit = 50, signal } = {}) =>
   json("GET", `/api/chats/${id}/messages${query({ before, limit, render: "html" })}`, { signal });
 
+export const members = (id, signal) => json("GET", `/api/chats/${id}/members`, { signal });
+
 export const nextContext = (id) => json("GET", `/api/chats/${id}/context`);
 export const saveSessionData = (id, data) => json("PUT", `/api/chats/${id}/context`, { body: { data } });
 export const turnContext = (id) => json("GET", `/api/turns/${id}/context`);

@@ -1,6 +1,7 @@
 /** The open chat: its active branch of messages, and the turn that may be running in it. */
 
 import * as api from "./api.js";
+import { Members } from "./members.js";
 import { announce, clearNotices, showError, showNotice } from "./notices.js";
 import { followTurn } from "./turn-stream.js";
 
@@ -16,6 +17,7 @@ const SPOKEN_ENDINGS = {
 /** One chat while it is on the screen. `views` are shared with the chats before and after it. */
 export class Conversation {
   chat = null;
+  members = new Members();
   #views;
   #messages = [];
   #earlier = null;
@@ -29,8 +31,7 @@ export class Conversation {
 
   /** Load the chat and show it, joining its turn if one is running. */
   async open(id) {
-    const signal = this.#leaving.signal;
-    const [chat, page] = await Promise.all([api.chat(id, signal), api.messages(id, { limit: PAGE, signal })]);
+    const [chat, page] = await this.#read(id, PAGE);
     this.chat = chat;
     this.#take(page);
     this.#views.onChat(chat);
@@ -81,7 +82,7 @@ export class Conversation {
     const { transcript, scroll } = this.#views;
     await this.#trying(async () => {
       const chat = await api.switchBranch(this.chat.id, siblingId);
-      const page = await api.messages(chat.id, { limit: Math.max(PAGE, this.#messages.length) });
+      const page = await this.#readMessages(chat.id, { limit: Math.max(PAGE, this.#messages.length) });
       let shown = message.id;
       const change = () => {
         this.#take(page);
@@ -96,7 +97,7 @@ export class Conversation {
 
   async loadEarlier() {
     await this.#trying(async () => {
-      const page = await api.messages(this.chat.id, { before: this.#earlier, limit: PAGE });
+      const page = await this.#readMessages(this.chat.id, { before: this.#earlier, limit: PAGE });
       const first = this.#messages[0]?.id;
       this.#views.scroll.holding(
         () => this.#views.transcript.elementOf(first),
@@ -111,6 +112,19 @@ export class Conversation {
 
   #positionOf(id) {
     return this.#messages.findIndex((message) => message.id === id);
+  }
+
+  /** The chat, and the newest messages of its active branch. */
+  #read(id, limit) {
+    return Promise.all([api.chat(id, this.#leaving.signal), this.#readMessages(id, { limit })]);
+  }
+
+  /** Some messages, once everybody who speaks in them is known by name. */
+  async #readMessages(id, options) {
+    const signal = this.#leaving.signal;
+    const page = await api.messages(id, { ...options, signal });
+    await this.members.meet(id, this.#views.me(), page.data, signal);
+    return page;
   }
 
   #take(page) {
@@ -229,8 +243,7 @@ export class Conversation {
 
   /** Read the last few messages again, now rendered; all of them if the branch is another one by now. */
   async #refresh() {
-    const signal = this.#leaving.signal;
-    const [chat, page] = await Promise.all([api.chat(this.chat.id, signal), api.messages(this.chat.id, { limit: LAST_FEW, signal })]);
+    const [chat, page] = await this.#read(this.chat.id, LAST_FEW);
     const overlap = this.#positionOf(page.data[0]?.id);
     if (overlap < 0) return this.#reload();
     this.#messages = [...this.#messages.slice(0, overlap), ...page.data];
@@ -238,8 +251,7 @@ export class Conversation {
   }
 
   async #reload() {
-    const signal = this.#leaving.signal;
-    const [chat, page] = await Promise.all([api.chat(this.chat.id, signal), api.messages(this.chat.id, { limit: PAGE, signal })]);
+    const [chat, page] = await this.#read(this.chat.id, PAGE);
     this.#take(page);
     this.#accept(chat);
   }

@@ -2,6 +2,7 @@
 
 import { byId, hasKeyboard } from "./dom.js";
 import { draftOf, keepDraft } from "./drafts.js";
+import { mayWrite } from "./rights.js";
 
 export class Composer {
   #area = byId("composer-text");
@@ -36,10 +37,11 @@ export class Composer {
   /** Show the draft of this chat. */
   use(chat, name) {
     this.#chatId = chat.id;
-    this.#area.placeholder = chat.read_only ? "This chat can be read, but not continued." : `Write to ${name}`;
-    this.#area.disabled = chat.read_only;
-    byId("composer-send").disabled = chat.read_only;
-    byId("composer-hint").hidden = chat.read_only || !hasKeyboard();
+    const open = mayWrite(chat);
+    this.#area.placeholder = open ? `Write to ${name}` : "You can read this chat, but not continue it.";
+    this.#area.disabled = !open;
+    byId("composer-send").disabled = !open;
+    byId("composer-hint").hidden = !open || !hasKeyboard();
     this.#write(draftOf(chat.id));
     this.setRunning(false);
     this.focus();

@@ -4,6 +4,7 @@ import * as api from "./api.js";
 import { byId } from "./dom.js";
 import { manifestElements } from "./manifest.js";
 import { announce, showError } from "./notices.js";
+import { mayWrite } from "./rights.js";
 
 export class Inspector {
   #chat = null;
@@ -62,7 +63,7 @@ export class Inspector {
       ? "What the model was sent for this reply, and what did not fit."
       : "What the model will be sent with the next message.";
     byId("inspector-next").hidden = !ofTurn;
-    byId("session-data").hidden = ofTurn || this.#chat.read_only;
+    byId("session-data").hidden = ofTurn || !mayWrite(this.#chat);
     try {
       const answer = ofTurn ? await api.turnContext(turnId) : await api.nextContext(this.#chat.id);
       if (this.#turnId !== turnId) return;

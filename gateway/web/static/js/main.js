@@ -12,6 +12,7 @@ import { hideLogin, setUpLogin, showLogin } from "./login.js";
 import { clearNotices, showError, showNotice } from "./notices.js";
 import { loadPersonas, obstacle, personaDescription, personaName, watchLoading } from "./personas.js";
 import { hidePicker, showPicker } from "./picker.js";
+import { mayWrite } from "./rights.js";
 import { followEnd } from "./scroll.js";
 import { Transcript } from "./transcript.js";
 
@@ -36,10 +37,14 @@ const list = new ChatList({
 });
 
 function describe(message) {
-  const { persona, read_only: readOnly } = conversation.chat;
-  if (message.role === "assistant") return { name: personaName(message.persona ?? persona), persona: message.persona ?? persona, readOnly };
-  const mine = !message.sender_id || message.sender_id === me.id;
-  return { name: mine ? "You" : "Another member", mine, readOnly };
+  const { chat, members } = conversation;
+  const readOnly = !mayWrite(chat);
+  if (message.role === "assistant") {
+    const persona = message.persona ?? chat.persona;
+    return { name: personaName(persona), mark: persona, readOnly };
+  }
+  const mine = message.sender_id === me.id;
+  return { name: mine ? "You" : members.nameOf(message.sender_id), mark: message.sender_id ?? "", mine, readOnly };
 }
 
 function showTitle(chat) {
@@ -50,7 +55,7 @@ function showTitle(chat) {
 }
 
 function showObstacle(chat) {
-  const sentence = chat.read_only ? "" : obstacle(chat.persona);
+  const sentence = mayWrite(chat) ? obstacle(chat.persona) : "";
   byId("availability").textContent = sentence;
   byId("availability").hidden = !sentence;
 }

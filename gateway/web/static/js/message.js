@@ -15,12 +15,13 @@ const ENDINGS = {
 };
 const COPIED_FOR = 1_600;
 
-/** `about` says `{name, persona, mine, readOnly}`; `actions` is what the buttons do. */
+/** `about` says `{name, mark, mine, readOnly}`, where `mark` gives the speaker's colour; `actions` is what the buttons do. */
 export function messageElement(message, about, actions) {
   const reply = message.role === "assistant";
+  const from = reply ? "reply" : about.mine ? "said" : "said by-another";
   return h(
     "li",
-    { class: `message ${reply ? "reply" : "said"}`, "data-id": message.id, "data-state": message.state },
+    { class: `message ${from}`, "data-id": message.id, "data-state": message.state },
     reply || !about.mine ? head(message, about, reply) : h("span", { class: "visually-hidden" }, about.name),
     body(message, reply),
     ending(message, about, actions),
@@ -32,9 +33,9 @@ function head(message, about, reply) {
   return h(
     "div",
     { class: "message-head" },
-    reply && monogram(about.persona, about.name),
+    monogram(about.mark, about.name),
     h("span", { class: "message-name" }, about.name),
-    reply && time(message),
+    time(message),
     reply && message.model && h("span", { class: "message-model", title: "The model that answered" }, message.model),
   );
 }
@@ -77,7 +78,7 @@ function buttons(message, about, actions, reply) {
     reply && mayWrite && message.turn_id && !isFailure(message) && iconButton("retry", "Retry", () => retry(message), { class: "icon-button at-rest" }),
     !reply && mayWrite && about.mine && iconButton("pencil", "Edit", () => edit(message), { class: "icon-button at-rest" }),
     reply && message.turn_id && iconButton("context", "Show the context of this reply", () => inspect(message)),
-    !reply && time(message),
+    about.mine && time(message),
   );
 }
 
