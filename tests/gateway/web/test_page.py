@@ -98,26 +98,6 @@ def test_draft_survives_a_reload_and_belongs_to_its_chat(visitor, page: Page) ->
     expect(visitor.message_box).to_have_value("half a thought")
 
 
-def test_chats_are_renamed_and_deleted(visitor, page: Page) -> None:
-    visitor.open_chat()
-    page.get_by_role("button", name=re.compile("^Rename")).click()
-    title = page.get_by_label("Title of the chat")
-    title.fill("The long way home")
-    title.press("Enter")
-    expect(page.get_by_role("heading", name="The long way home")).to_be_visible()
-    page.reload()
-    expect(page.get_by_role("link", name=re.compile("The long way home"))).to_be_visible()
-
-    delete = page.get_by_role("button", name=re.compile("^Delete “"))
-    delete.click()
-    page.keyboard.press("Escape")
-    expect(page.get_by_role("link", name=re.compile("The long way home"))).to_be_visible()
-    delete.click()
-    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
-    expect(page.get_by_role("heading", name="Who would you like to talk to?")).to_be_visible()
-    expect(page.get_by_text("Your chats will be listed here.")).to_be_visible()
-
-
 def test_a_chat_of_nobody_leads_to_the_choice(visitor, page: Page) -> None:
     page.goto("/#/chats/01900000-0000-7000-8000-000000000000")
     expect(page.get_by_text("There is no such chat")).to_be_visible()

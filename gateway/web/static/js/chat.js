@@ -46,6 +46,17 @@ export class Conversation {
     this.#leaving.abort();
   }
 
+  /** Take in what happened while nobody looked: what others said, and a turn that was asked for elsewhere. */
+  async catchUp() {
+    if (!this.chat || this.#turn) return;
+    try {
+      await this.#refresh();
+      if (!this.#turn) this.#joinRunning();
+    } catch (error) {
+      if (error.status === 404) await this.#tell(error);
+    }
+  }
+
   /** Say something new at the end of the branch. */
   send(content) {
     this.#ask({ content }, this.#messages, (problem) => {
@@ -197,6 +208,7 @@ export class Conversation {
         this.#show();
         arriving ??= transcript.arriving(reply.id);
         if (turn.stopWanted) this.stop();
+        this.#showBegun(turn).catch(() => {}); // the stream tells what is wrong
       } else if (name === "reply.delta") arriving?.append(data.text);
       else if (name === "turn.snapshot") arriving?.replace(data.text);
     };
@@ -226,6 +238,12 @@ export class Conversation {
     return refused;
   }
 
+  /** The first turn gives the chat its title, and each one its place in the list. */
+  async #showBegun(turn) {
+    const chat = await api.chat(this.chat.id, this.#leaving.signal);
+    if (this.#turn === turn) this.#views.onChat(chat);
+  }
+
   #onConnection = (connected) => {
     if (connected) clearNotices();
     else showNotice("The connection was lost. Joining the reply again …");
@@ -244,6 +262,7 @@ export class Conversation {
   /** Read the last few messages again, now rendered; all of them if the branch is another one by now. */
   async #refresh() {
     const [chat, page] = await this.#read(this.chat.id, LAST_FEW);
+    if (this.#turn) return undefined; // it brings newer messages, and reads them again when it ends
     const overlap = this.#positionOf(page.data[0]?.id);
     if (overlap < 0) return this.#reload();
     this.#messages = [...this.#messages.slice(0, overlap), ...page.data];

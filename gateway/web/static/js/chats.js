@@ -1,11 +1,14 @@
-/** The sidebar: one's chats, newest first, to open, rename and delete. */
+/** The sidebar: one's chats, the latest used first, to open, rename and delete. */
 
 import * as api from "./api.js";
 import { confirmed } from "./dialogs.js";
-import { byId, h, iconButton } from "./dom.js";
+import { byId, h } from "./dom.js";
 import { keepDraft } from "./drafts.js";
+import { KeyedList } from "./keyed-list.js";
+import { menuButton } from "./menu.js";
 import { showError } from "./notices.js";
 import { personaName } from "./personas.js";
+import { mayDelete, mayRename } from "./rights.js";
 
 const DAY = 86_400_000;
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
@@ -15,6 +18,7 @@ export const titleOf = (chat) => chat.title || `Chat with ${personaName(chat.per
 
 /** The list; `onRenamed(chat)` and `onDeleted(id)` hear what was done in it. */
 export class ChatList {
+  #rows = new KeyedList(byId("chats"));
   #chats = [];
   #next = null;
   #openId = null;
@@ -26,10 +30,20 @@ export class ChatList {
     byId("chats-more").addEventListener("click", () => this.#loadMore());
   }
 
+  /** Begin anew, for whoever has just signed in. */
   async load() {
+    this.#chats = [];
+    await this.refresh();
+  }
+
+  /** Take in what has happened elsewhere; older chats that were asked for stay. */
+  async refresh() {
     const page = await api.chats();
-    this.#chats = page.data;
-    this.#next = page.next;
+    const newest = new Set(page.data.map(({ id }) => id));
+    const isOlder = (chat) => !newest.has(chat.id) && lastUse(chat) < lastUse(page.data.at(-1));
+    const older = page.next === null ? [] : this.#chats.filter(isOlder);
+    this.#chats = [...page.data, ...older];
+    if (older.length === 0) this.#next = page.next;
     this.#show();
   }
 
@@ -39,12 +53,9 @@ export class ChatList {
     this.#show();
   }
 
-  /** Take in a chat as it is now. */
+  /** Take in a chat as it is now, in its place: the latest used first. */
   put(chat) {
-    const position = this.#chats.findIndex(({ id }) => id === chat.id);
-    const moved = position < 0 || this.#chats[position].updated_at !== chat.updated_at;
-    if (moved) this.#chats = [chat, ...this.#chats.filter(({ id }) => id !== chat.id)];
-    else this.#chats[position] = chat;
+    this.#chats = [chat, ...this.#chats.filter(({ id }) => id !== chat.id)].sort((a, b) => lastUse(b) - lastUse(a));
     this.#show();
   }
 
@@ -67,10 +78,14 @@ export class ChatList {
   }
 
   #show() {
-    // A redrawing would take the field away from under somebody's fingers.
-    if (this.#renaming) return;
     const focused = byId("chats").contains(document.activeElement) ? document.activeElement.id : null;
-    byId("chats").replaceChildren(...this.#chats.map((chat) => this.#row(chat)));
+    this.#rows.show(
+      this.#chats.map((chat) => {
+        if (chat.id === this.#renaming) return { key: chat.id, about: "renaming", draw: () => this.#titleField(chat) };
+        const about = [chat, titleOf(chat), when(chat.updated_at), chat.id === this.#openId];
+        return { key: chat.id, about, draw: () => this.#row(chat) };
+      }),
+    );
     if (focused) byId(focused)?.focus();
     byId("chats-empty").hidden = this.#chats.length > 0;
     byId("chats-more").hidden = this.#next === null;
@@ -79,6 +94,10 @@ export class ChatList {
   #row(chat) {
     const title = titleOf(chat);
     const open = chat.id === this.#openId;
+    const actions = [
+      mayRename(chat) && { icon: "pencil", label: "Rename", act: () => this.#rename(chat) },
+      mayDelete(chat) && { icon: "trash", label: "Delete", act: () => this.#delete(chat) },
+    ].filter(Boolean);
     const link = h(
       "a",
       { href: `#/chats/${chat.id}`, id: `chat-${chat.id}`, "aria-current": open && "page", class: "chat-link" },
@@ -90,46 +109,45 @@ export class ChatList {
         `${personaName(chat.persona)} · ${when(chat.updated_at)}`,
       ),
     );
-    const row = h("li", { class: open ? "chat-row open" : "chat-row" }, link);
-    if (!chat.read_only) {
-      row.append(
-        h(
-          "span",
-          { class: "chat-actions" },
-          iconButton("pencil", `Rename “${title}”`, () => this.#rename(chat, row), { id: `rename-${chat.id}` }),
-          chat.role === "owner" && iconButton("trash", `Delete “${title}”`, () => this.#delete(chat), { id: `delete-${chat.id}` }),
-        ),
-      );
-    }
-    return row;
+    return h(
+      "li",
+      { class: open ? "chat-row open" : "chat-row" },
+      link,
+      actions.length > 0 && menuButton(`Actions for “${title}”`, actions, { id: `menu-${chat.id}` }),
+    );
   }
 
-  #rename(chat, row) {
-    const input = h("input", { "aria-label": "Title of the chat", value: titleOf(chat), maxlength: 200 });
-    this.#renaming = input;
+  #rename(chat) {
+    this.#renaming = chat.id;
+    this.#show();
+    byId("chat-title-field").focus();
+    byId("chat-title-field").select();
+  }
+
+  #titleField(chat) {
+    const input = h("input", { id: "chat-title-field", "aria-label": "Title of the chat", value: titleOf(chat), maxlength: 200 });
     const finish = async (keep) => {
-      if (this.#renaming !== input) return;
+      if (this.#renaming !== chat.id) return;
       this.#renaming = null;
       const title = input.value.trim();
       if (keep && title && title !== titleOf(chat)) await this.#saveTitle(chat, title);
       this.#show();
-      byId(`rename-${chat.id}`)?.focus();
     };
-    input.addEventListener("keydown", (event) => {
-      if (event.key !== "Enter" && event.key !== "Escape") return;
+    input.addEventListener("keydown", async (event) => {
+      // While an input method composes a character, Enter chooses it.
+      if ((event.key !== "Enter" && event.key !== "Escape") || event.isComposing) return;
       event.stopPropagation();
-      finish(event.key === "Enter");
+      await finish(event.key === "Enter");
+      byId(`menu-${chat.id}`)?.focus();
     });
     input.addEventListener("blur", () => finish(true));
-    row.replaceChildren(input);
-    input.focus();
-    input.select();
+    return h("li", { class: "chat-row" }, input);
   }
 
   async #saveTitle(chat, title) {
     try {
       const renamed = await api.renameChat(chat.id, title);
-      this.#chats = this.#chats.map((other) => (other.id === chat.id ? renamed : other));
+      this.put(renamed);
       this.onRenamed(renamed);
     } catch (error) {
       showError(error);
@@ -147,12 +165,15 @@ export class ChatList {
       await api.deleteChat(chat.id);
       keepDraft(chat.id, "");
       this.drop(chat.id);
+      byId("new-chat").focus();
       this.onDeleted(chat.id);
     } catch (error) {
       showError(error);
     }
   }
 }
+
+const lastUse = (chat) => Date.parse(chat.updated_at);
 
 function when(iso) {
   const then = new Date(iso);

@@ -63,7 +63,9 @@ export class Composer {
   }
 
   focus() {
-    if (hasKeyboard()) this.#area.focus({ preventScroll: true });
+    // Whoever writes or chooses something elsewhere meanwhile is not called away.
+    const busy = document.activeElement?.closest("input, textarea, dialog, [popover]");
+    if (hasKeyboard() && !busy) this.#area.focus({ preventScroll: true });
   }
 
   #take() {

@@ -9,6 +9,7 @@ import { forgetDrafts, useDraftsOf } from "./drafts.js";
 import { closeDrawer, setUpDrawer } from "./drawer.js";
 import { Inspector } from "./inspector.js";
 import { hideLogin, setUpLogin, showLogin } from "./login.js";
+import { setUpMenu } from "./menu.js";
 import { clearNotices, showError, showNotice } from "./notices.js";
 import { loadPersonas, obstacle, personaDescription, personaName, watchLoading } from "./personas.js";
 import { hidePicker, showPicker } from "./picker.js";
@@ -183,6 +184,22 @@ async function signOut() {
   return leave("");
 }
 
+/** What cannot be listed now is told by what the reader does next. */
+const refreshList = () => list.refresh().catch(() => {});
+
+function onMove() {
+  if (byId("app").hidden) return;
+  show();
+  refreshList();
+}
+
+/** Who comes back to the page sees what happened meanwhile. */
+function onReturn() {
+  if (document.visibilityState !== "visible" || byId("app").hidden) return;
+  refreshList();
+  conversation?.catchUp();
+}
+
 function onEscape(event) {
   if (event.key !== "Escape" || byId("confirm").open || byId("app").hidden) return;
   const inInspector = byId("inspector").contains(document.activeElement);
@@ -192,9 +209,12 @@ function onEscape(event) {
 
 async function start() {
   setUpDrawer();
+  setUpMenu();
   setUpLogin(enter);
   api.whenLoginEnds(() => !byId("app").hidden && leave("Your login has ended. Sign in again to go on; what you were writing is kept."));
-  window.addEventListener("hashchange", () => me && !byId("app").hidden && show());
+  window.addEventListener("hashchange", onMove);
+  window.addEventListener("focus", onReturn);
+  document.addEventListener("visibilitychange", onReturn);
   document.addEventListener("keydown", onEscape);
   byId("logout").addEventListener("click", signOut);
   byId("earlier").addEventListener("click", () => conversation.loadEarlier());

@@ -1,43 +1,33 @@
-/** The messages on the page: drawn again only where they changed, and written to as a reply arrives. */
+/** The messages on the page, and a reply as it arrives. */
 
+import { KeyedList } from "./keyed-list.js";
 import { editorElement, messageElement } from "./message.js";
 
 export class Transcript {
   #list;
+  #drawn;
+  #describe;
   #actions;
-  #drawn = new Map();
 
   /** `describe(message)` says who spoke; `actions` is what the buttons of a message do. */
   constructor(list, describe, actions) {
     this.#list = list;
-    this.describe = describe;
+    this.#drawn = new KeyedList(list);
+    this.#describe = describe;
     this.#actions = { ...actions, edit: (message) => this.openEditor(message, message.content) };
   }
 
   show(messages) {
-    const drawn = new Map();
-    for (const message of messages) {
-      const about = this.describe(message);
-      const made = JSON.stringify([message, about]);
-      const before = this.#drawn.get(message.id);
-      const element = before?.made === made ? before.element : messageElement(message, about, this.#actions);
-      drawn.set(message.id, { made, element });
-    }
-    this.#drawn = drawn;
-    this.#place([...drawn.values()].map(({ element }) => element));
-  }
-
-  /** Moving an element takes its focus and selection away, so only those out of place are moved. */
-  #place(elements) {
-    const wanted = new Set(elements);
-    for (const element of [...this.#list.children]) if (!wanted.has(element)) element.remove();
-    elements.forEach((element, position) => {
-      if (this.#list.children[position] !== element) this.#list.insertBefore(element, this.#list.children[position] ?? null);
-    });
+    this.#drawn.show(
+      messages.map((message) => {
+        const about = this.#describe(message);
+        return { key: message.id, about: [message, about], draw: () => messageElement(message, about, this.#actions) };
+      }),
+    );
   }
 
   elementOf(id) {
-    return this.#drawn.get(id)?.element ?? null;
+    return this.#drawn.elementOf(id);
   }
 
   /** While a reply is being written, what would start another is out of the way. */
