@@ -43,7 +43,7 @@ defaults:
   model: fast
   access: {{roles: [member]}}
 personas:
-  mia: {{name: Mia, system: "You are {{{{char}}}}.", greetings: ["Hi {{{{user}}}}"]}}
+  mia: {{name: Mia, system: "You are {{{{char}}}}.", greetings: ["Hi {{{{user}}}}", "Back so soon, {{{{user}}}}?"]}}
   plain: {{name: Plain, system: "You are plain."}}
   backed: {{name: Backed, system: "You are backed.", fallbacks: [spare]}}
   tight: {{name: Tight, system: "You are brief.", model: small}}

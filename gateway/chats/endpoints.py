@@ -10,6 +10,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody
 
 from gateway.catalog import CurrentCatalog
+from gateway.chats.greetings import chosen_greeting
 from gateway.chats.previewing import preview_context
 from gateway.chats.schemas import (
     ChatChange,
@@ -28,7 +29,7 @@ from gateway.policy import Permission
 from gateway.text import tokens_of
 from gateway.turns.preparing import admitted_persona
 from personas.catalog import Catalog
-from personas.macros import Scene, render_greetings
+from personas.macros import Scene
 from providers.registry import Registry
 from storage.chats.chat_history import list_history
 from storage.chats.chats import (
@@ -77,12 +78,11 @@ async def open_chat(
     database: NamedDependency[Database],
     catalog: NamedDependency[CurrentCatalog],
 ) -> ChatView:
-    """Open a chat with a persona. Its first greeting, if it has one, is the chat's first message."""
+    """Open a chat with a persona. One of its greetings, the first unless another is chosen, is the first message."""
     reader = request.user
     persona = admitted_persona(catalog.current, data.persona, reader)
     greeting = None
-    if persona.greetings:
-        text = render_greetings(persona, Scene(user=reader.display_name, now=now()))[0]
+    if (text := chosen_greeting(persona, data.greeting, Scene(user=reader.display_name, now=now()))) is not None:
         greeting = Greeting(content=text, tokens=await tokens_of(text), persona_digest=persona.digest)
     chat = await database.write(
         create_chat,

@@ -1,7 +1,7 @@
 """The shapes of chats over HTTP. What is asked is strict: an unknown field is an error."""
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
@@ -14,9 +14,11 @@ from storage.conversations.messages import BranchMessage, MessageState
 
 
 class NewChat(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """A chat to be opened. `data` is sent with each turn; `participants` are ids of people who take part."""
+    """A chat to be opened. `greeting` is the place of one of the persona's greetings, from 0; `data` is sent with each
+    turn; `participants` are ids of people who take part."""
 
     persona: str
+    greeting: Annotated[int, msgspec.Meta(ge=0)] | None = None
     title: Title = ""
     channel: Label = "web"
     data: dict[str, Any] | str | None = None

@@ -48,6 +48,24 @@ async def test_a_chat_is_opened_renamed_and_deleted(gateway: Gateway) -> None:
     assert (await ada.get("/api/history")).json()["data"] == []
 
 
+async def test_a_chat_begins_with_the_chosen_greeting(gateway: Gateway) -> None:
+    ada = await gateway.person("ada")
+    for place, greeting in ((None, "Hi ada"), (0, "Hi ada"), (1, "Back so soon, ada?")):
+        chat = await ada.chat(greeting=place)
+        assert [message["content"] for message in await ada.messages(chat)] == [greeting]
+    for persona, place, sentence in (
+        ("mia", 2, "There is no greeting 2: Mia has 2, numbered from 0."),
+        ("plain", 0, "There is no greeting 0: Plain has 0, numbered from 0."),
+        ("mia", -1, ""),
+    ):
+        refused = await ada.post("/api/chats", {"persona": persona, "greeting": place})
+        assert refused.status_code == 400
+        assert refused.json()["errors"][0]["pointer"] == "/greeting"
+        assert sentence in refused.json()["detail"]
+    assert len((await ada.get("/api/chats")).json()["data"]) == 3
+    assert await ada.messages(await ada.chat("plain", greeting=None)) == []
+
+
 async def test_the_list_is_paged_both_ways(gateway: Gateway) -> None:
     ada = await gateway.person("ada")
     chats = [await ada.chat("plain", title=str(number)) for number in range(7)]
@@ -153,7 +171,7 @@ async def test_personas_are_listed_to_those_who_may_use_them(gateway: Gateway) -
     ada, mod = await gateway.person("ada"), await gateway.person("mod", role="moderator")
     listed = {persona["id"]: persona for persona in (await ada.get("/api/personas")).json()["data"]}
     assert "staff" not in listed
-    assert listed["mia"]["greetings"] == ["Hi ada"]
+    assert listed["mia"]["greetings"] == ["Hi ada", "Back so soon, ada?"]
     assert listed["mia"]["availability"]["readiness"] == "ready"
     assert listed["claude"]["availability"]["readiness"] == "no_key"
     assert (await ada.get("/api/personas/staff")).status_code == 404

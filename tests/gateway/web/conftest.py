@@ -34,7 +34,7 @@ personas:
     summary: A patient companion for long evenings.
     model: fast
     system: "You are {{{{char}}}}, and you talk with {{{{user}}}}."
-    greetings: ["Good evening, {{{{user}}}}. What shall we talk about?"]
+    greetings: ["Good evening, {{{{user}}}}. What shall we talk about?", "You are late, {{{{user}}}}.", "*waves*"]
     tags: [calm]
     access: {{roles: [public]}}
   atlas:

@@ -104,27 +104,6 @@ def test_a_chat_of_nobody_leads_to_the_choice(visitor, page: Page) -> None:
     expect(page.get_by_role("heading", name="Who would you like to talk to?")).to_be_visible()
 
 
-def test_a_loading_model_is_told_until_it_is_ready(visitor, page: Page) -> None:
-    loading = True
-
-    def tell(route) -> None:
-        answer = route.fetch()
-        told = answer.json()
-        if loading:
-            for persona in told["data"]:
-                persona["availability"] = {"readiness": "loading", "sentence": "The model is loading."}
-        route.fulfill(response=answer, json=told)
-
-    page.route("**/api/personas", tell)
-    page.reload()
-    expect(page.get_by_text("The model is loading.").first).to_be_visible()
-    visitor.open_chat()
-    expect(page.get_by_role("status").filter(has_text="The model is loading.")).to_be_visible()
-    loading = False
-    expect(page.locator("#availability")).to_be_hidden()
-    page.unroute_all(behavior="wait")
-
-
 def test_context_is_explained_and_session_data_changes_it(visitor, page: Page) -> None:
     visitor.open_chat()
     visitor.upstream.enqueue("Of course.")

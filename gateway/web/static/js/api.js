@@ -67,7 +67,7 @@ export const personas = () => json("GET", "/api/personas");
 
 export const chats = (after) => json("GET", `/api/chats${query({ after, limit: 30 })}`);
 export const chat = (id, signal) => json("GET", `/api/chats/${id}`, { signal });
-export const createChat = (persona) => json("POST", "/api/chats", { body: { persona } });
+export const createChat = (persona, greeting) => json("POST", "/api/chats", { body: { persona, greeting } });
 export const renameChat = (id, title) => json("PATCH", `/api/chats/${id}`, { body: { title } });
 export const switchBranch = (id, message) => json("PATCH", `/api/chats/${id}`, { body: { active_leaf: message } });
 export const deleteChat = (id) => json("DELETE", `/api/chats/${id}`);

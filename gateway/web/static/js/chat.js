@@ -3,6 +3,7 @@
 import * as api from "./api.js";
 import { Members } from "./members.js";
 import { announce, clearNotices, showError, showNotice } from "./notices.js";
+import { focusStep } from "./stepper.js";
 import { followTurn } from "./turn-stream.js";
 
 const PAGE = 50;
@@ -101,8 +102,7 @@ export class Conversation {
         shown = siblingId;
       };
       scroll.holding(() => transcript.elementOf(shown), change);
-      const buttons = [...(transcript.elementOf(siblingId)?.querySelectorAll(".siblings button:not(:disabled)") ?? [])];
-      (buttons.find((button) => button.dataset.step === step) ?? buttons[0])?.focus({ preventScroll: true });
+      focusStep(transcript.elementOf(siblingId), step);
     });
   }
 

@@ -2,6 +2,7 @@
 
 import { h, icon, iconButton, monogram } from "./dom.js";
 import { announce } from "./notices.js";
+import { stepper } from "./stepper.js";
 
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 const moment = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
@@ -85,20 +86,8 @@ function buttons(message, about, actions, reply) {
 function siblings(message, switchTo) {
   const ids = message.siblings ?? [];
   if (ids.length < 2) return null;
-  const position = ids.indexOf(message.id);
-  const step = (name, label, to) =>
-    iconButton(name, label, () => switchTo(message, ids[to], name), {
-      disabled: !switchTo || ids[to] === undefined,
-      class: "icon-button at-rest",
-      "data-step": name,
-    });
-  return h(
-    "span",
-    { class: "siblings", role: "group", "aria-label": `Version ${position + 1} of ${ids.length}` },
-    step("previous", "Previous version", position - 1),
-    h("span", { "aria-hidden": "true" }, `${position + 1}/${ids.length}`),
-    step("next", "Next version", position + 1),
-  );
+  const onStep = switchTo && ((position, step) => switchTo(message, ids[position], step));
+  return stepper("version", ids.indexOf(message.id), ids.length, onStep, "at-rest");
 }
 
 function copyButton(text) {
