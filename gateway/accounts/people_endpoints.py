@@ -39,6 +39,21 @@ async def read_user(user_id: FromPath[UUID], database: NamedDependency[Database]
     return user_view(await database.read(users.load_user, user_id))
 
 
+@get("/api/admin/users", guards=[requires(Permission.users_manage)], tags=["admin"])
+async def list_standings(
+    database: NamedDependency[Database],
+    after: FromQuery[str | None] = None,
+    before: FromQuery[str | None] = None,
+    limit: PageLimit = DEFAULT,
+) -> Page[Standing]:
+    """Everybody in the order of their names, those who are shut out too."""
+    one_direction(after, before)
+    found = await database.read(
+        users.list_users, after=_name_in(after), before=_name_in(before), limit=limit + 1, with_disabled=True
+    )
+    return page(found, limit, _place, after=after, before=before, view=_standing)
+
+
 @patch("/api/admin/users/{user_id:uuid}", guards=[requires(Permission.users_manage)], tags=["admin"])
 async def change_standing(
     request: Asked,
@@ -52,6 +67,10 @@ async def change_standing(
         users.change_standing, request.user.user_id, user_id, role=data.user_role, disabled=data.disabled
     )
     accounts.authenticator.forget(user_id)
+    return _standing(account)
+
+
+def _standing(account: users.Account) -> Standing:
     return msgspec.convert(account, Standing, from_attributes=True)
 
 

@@ -15,6 +15,7 @@ ROUTERS = [
             auth_endpoints.list_sessions,
             auth_endpoints.end_session,
             auth_endpoints.end_other_sessions,
+            token_endpoints.list_scopes,
             token_endpoints.list_tokens,
             token_endpoints.create_token,
             token_endpoints.revoke_token,
@@ -24,6 +25,7 @@ ROUTERS = [
             profile_endpoints.change_password,
             people_endpoints.list_users,
             people_endpoints.read_user,
+            people_endpoints.list_standings,
             people_endpoints.change_standing,
         ],
     )

@@ -141,6 +141,13 @@ class TokenView(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: datetime
 
 
+class ScopeView(msgspec.Struct, frozen=True):
+    """A scope that an access token may have, and what one may do with it."""
+
+    scope: str
+    allows: str
+
+
 class NewToken(TokenView, frozen=True, kw_only=True):
     """An access token with the token itself, which is shown this once."""
 

@@ -11,17 +11,24 @@ from litestar.params import FromPath, JSONBody
 
 from gateway.accounts.accounts import Accounts
 from gateway.accounts.names import check_line
-from gateway.accounts.schemas import NewToken, TokenRequest, TokenView
+from gateway.accounts.schemas import NewToken, ScopeView, TokenRequest, TokenView
 from gateway.errors import InvalidInput
 from gateway.http.paging import Page
 from gateway.identity.guards import requires
 from gateway.identity.principal import Principal
 from gateway.identity.tokens import TokenKind, display_of, hash_token, new_token
-from gateway.policy import DELEGABLE, Permission
+from gateway.policy import DELEGABLE, POLICY, Permission, permits
 from storage.database import Database
 from storage.people import credentials
 
 Asked = Request[Principal, Any, Any]
+
+
+@get("/api/auth/scopes", guards=[requires(Permission.tokens_manage)], tags=["auth"])
+async def list_scopes(request: Asked) -> Page[ScopeView]:
+    """What one's own access tokens may be given, each with what it allows."""
+    granted = [scope for scope in sorted(DELEGABLE) if permits(scope, request.user.role, None)]
+    return Page([ScopeView(str(scope), POLICY[scope].sentence) for scope in granted], next=None, prev=None)
 
 
 @get("/api/auth/tokens", guards=[requires(Permission.tokens_manage)], tags=["auth"])

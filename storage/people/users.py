@@ -164,11 +164,18 @@ def find_login(connection: Connection, name: str) -> tuple[Account, str] | None:
 
 
 def list_users(
-    connection: Connection, *, after: str | None = None, before: str | None = None, limit: int
+    connection: Connection,
+    *,
+    after: str | None = None,
+    before: str | None = None,
+    limit: int,
+    with_disabled: bool = False,
 ) -> list[Account]:
     """People in the order of their folded names, after or before one of them (exclusive)."""
     name = col(User.username_key)
-    query = select(*_COLUMNS).where(col(User.disabled).is_(False)).limit(limit)
+    query = select(*_COLUMNS).limit(limit)
+    if not with_disabled:
+        query = query.where(col(User.disabled).is_(False))
     if before is not None:
         rows = connection.execute(query.where(name < before).order_by(name.desc())).all()[::-1]
     else:

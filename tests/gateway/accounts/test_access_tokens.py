@@ -23,7 +23,12 @@ async def make(client: Any, **fields: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("GET", "/api/auth/tokens"), ("POST", "/api/auth/tokens"), ("DELETE", f"/api/auth/tokens/{UNKNOWN}")],
+    [
+        ("GET", "/api/auth/scopes"),
+        ("GET", "/api/auth/tokens"),
+        ("POST", "/api/auth/tokens"),
+        ("DELETE", f"/api/auth/tokens/{UNKNOWN}"),
+    ],
 )
 async def test_nobody_has_none(house: Any, method: str, path: str) -> None:
     assert (await house.client().request(method, path, json=READ)).status_code == 401
@@ -46,6 +51,17 @@ async def test_the_token_is_shown_once(house: Any) -> None:
     (shown,) = listed.json()["data"]
     assert shown == {name: value for name, value in made.items() if name != "token"}
     assert made["token"][11:] not in listed.text
+
+
+async def test_one_is_told_the_scopes_that_one_may_give(house: Any) -> None:
+    admin, bob = await house.person("ann"), await house.person("bob")
+    told = {one["scope"]: one["allows"] for one in (await admin.get("/api/auth/scopes")).json()["data"]}
+    assert set(told) == {str(scope) for scope in DELEGABLE}
+    assert told["profile:read"] == "read one's own profile"
+    assert set(told) - {one["scope"] for one in (await bob.get("/api/auth/scopes")).json()["data"]} == {
+        "operations:read"
+    }
+    await make(admin, scopes=list(told))
 
 
 async def test_a_token_does_what_its_scopes_say(house: Any) -> None:

@@ -16,7 +16,12 @@ UNKNOWN = "01890000-0000-7000-8000-000000000000"
 
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("GET", "/api/users"), ("GET", f"/api/users/{UNKNOWN}"), ("PATCH", f"/api/admin/users/{UNKNOWN}")],
+    [
+        ("GET", "/api/users"),
+        ("GET", f"/api/users/{UNKNOWN}"),
+        ("GET", "/api/admin/users"),
+        ("PATCH", f"/api/admin/users/{UNKNOWN}"),
+    ],
 )
 async def test_nobody_sees_or_changes_people(house: Any, method: str, path: str) -> None:
     assert (await house.client().request(method, path, json={})).status_code == 401
@@ -94,6 +99,19 @@ async def test_who_is_shut_out_is_out_at_once_and_may_come_back(house: Any) -> N
     assert (await client.get("/api/me")).status_code == 401
     await admin.patch(path, json={"disabled": False})
     assert (await client.get("/api/me")).status_code == 200
+
+
+async def test_admins_see_who_is_shut_out(house: Any) -> None:
+    admin, bob, cid = [house.client((await house.sign_up(name))["token"]) for name in ("ann", "bob", "cid")]
+    assert (await bob.get("/api/admin/users")).status_code == 403
+    shut_out = (await cid.get("/api/me")).json()["id"]
+    await admin.patch(f"/api/admin/users/{shut_out}", json={"disabled": True})
+    first = (await admin.get("/api/admin/users?limit=2")).json()
+    rest = (await admin.get("/api/admin/users", params={"after": first["next"]})).json()
+    told = [(one["username"], one["disabled"]) for one in first["data"] + rest["data"]]
+    assert told == [("ann", False), ("bob", False), ("cid", True)]
+    assert "email" not in first["data"][0]
+    assert [one["username"] for one in (await admin.get("/api/users")).json()["data"]] == ["ann", "bob"]
 
 
 async def test_each_change_is_audited_with_who_made_it(house: Any) -> None:
