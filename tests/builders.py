@@ -16,6 +16,7 @@ from httpx_sse import ServerSentEvent, aconnect_sse
 
 from gateway.accounts.first_admin import Bind
 from gateway.app import create_app
+from gateway.http.bounded_connection import BoundedConnection
 from gateway.services import Services, open_services
 from gateway.settings import Settings
 from personas.reload import LiveCatalog
@@ -186,7 +187,12 @@ async def serve_gateway(
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.bind(("127.0.0.1", 0))
         config = uvicorn.Config(
-            create_app(services), lifespan="off", log_config=None, timeout_graceful_shutdown=2, http="httptools"
+            create_app(services),
+            http=BoundedConnection,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            timeout_graceful_shutdown=2,
         )
         server = _Server(config)
         serving = asyncio.create_task(server.serve(sockets=[listener]))

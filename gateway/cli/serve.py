@@ -14,6 +14,7 @@ import uvloop
 from gateway.accounts.first_admin import Bind, announce_setup_code
 from gateway.app import create_app
 from gateway.cli.opening import load_settings, personas_file
+from gateway.http.bounded_connection import BoundedConnection
 from gateway.operations.observability import configure_logging
 from gateway.services import AlreadyServed, Services, open_services
 from gateway.settings import Settings, is_loopback
@@ -96,7 +97,8 @@ async def _serve(
     async with open_services(settings, bind, live, providers) as services:
         config = uvicorn.Config(
             create_app(services),
-            http="httptools",
+            http=BoundedConnection,
+            ws="none",
             lifespan="off",
             log_config=None,
             access_log=False,

@@ -104,7 +104,13 @@ def _answer(request: Request[Any, Any, Any], error: Any) -> Response[bytes]:
     return _problem(request, status, error.code, getattr(error, "message", str(error)), headers, **extra)
 
 
+_HUNG_UP = "client disconnected prematurely"
+"""How Litestar says, with a 500, that a client left before its request was whole: nothing for anybody to look into."""
+
+
 def _answer_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
+    if error.detail == _HUNG_UP:
+        return _problem(request, 408, "request-timeout", "The body did not come as a whole. Send it again.")
     if error.status_code >= 500:
         return _answer_unforeseen(request, error)
     code, detail, extra = "http-error", error.detail, {}
