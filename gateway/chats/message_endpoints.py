@@ -3,7 +3,6 @@
 import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import Any, Literal
 from uuid import UUID
 
@@ -15,7 +14,7 @@ from litestar.params import FromPath, FromQuery, JSONBody
 from litestar.types import ASGIApp
 
 from gateway.chats.schemas import MessageView, NewMessage, message_view
-from gateway.http.paging import DEFAULT, Page, PageLimit, decode_cursor, encode_cursor, one_direction, page
+from gateway.http.paging import DEFAULT, Page, PageLimit, decode_cursor, encode_cursor, one_direction
 from gateway.identity.guards import requires
 from gateway.identity.principal import Principal
 from gateway.markdown import render_markdown
@@ -44,7 +43,10 @@ async def read_messages(
     limit: PageLimit = DEFAULT,
     render: FromQuery[Literal["html"] | None] = None,
 ) -> Page[MessageView]:
-    """The chat's active branch, oldest first: its newest messages, or those before or after a cursor."""
+    """The chat's active branch, oldest first: its newest messages, or those before or after a cursor.
+
+    There are `limit` of them at most, and fewer where they are long: a page ends at 1,048,576 characters.
+    """
     one_direction(after, before)
     found = await database.read(
         load_branch,
@@ -52,17 +54,16 @@ async def read_messages(
         chat_id,
         after=decode_cursor(after, UUID),
         before=decode_cursor(before, UUID),
-        limit=limit + 1,
+        limit=limit,
     )
-
-    told = page(
-        found,
-        limit,
-        lambda message: encode_cursor(message.id),
-        after=after,
-        before=before,
-        view=partial(message_view, chat_id),
-        from_end=True,
+    views = [message_view(chat_id, message) for message in found.messages]
+    upwards = after is None
+    has_next = before is not None if upwards else found.more
+    has_prev = found.more if upwards else True
+    told = Page(
+        views,
+        next=encode_cursor(views[-1].id) if views and has_next else None,
+        prev=encode_cursor(views[0].id) if views and has_prev else None,
     )
     return await asyncio.get_running_loop().run_in_executor(_RENDERERS, _with_html, told) if render else told
 

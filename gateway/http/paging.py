@@ -59,16 +59,12 @@ def page(
     after: str | None,
     before: str | None,
     view: Callable[[T], V],
-    from_end: bool = False,
 ) -> Page[V]:
-    """A page from a query that asked for one item more than `limit`, to know whether the list goes on.
-
-    `from_end` says that without a cursor the query gave the end of the list.
-    """
+    """A page from a query that asked for one item more than `limit`, to know whether the list goes on."""
     more = len(found) > limit
-    if before is not None or (from_end and after is None):
+    if before is not None:
         items = found[-limit:]
-        has_next, has_prev = before is not None, more
+        has_next, has_prev = True, more
     else:
         items = found[:limit]
         has_next, has_prev = more, after is not None

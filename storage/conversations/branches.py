@@ -1,9 +1,14 @@
-"""Reading a chat page by page along its active branch, in both directions."""
+"""Reading a chat page by page along its active branch, in both directions.
 
+Texts may be long, so their sizes are read first, and then the messages that a page has room for.
+"""
+
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, bindparam, literal, select
+import msgspec
+from sqlalchemy import Connection, Row, bindparam, func, literal, select
 from sqlmodel import col
 
 from providers.messages import Role
@@ -11,6 +16,16 @@ from storage.chats.chats import load_chat
 from storage.conversations.messages import BranchMessage, Message, MessageState
 from storage.errors import Conflict, NotFound
 from storage.turns.rows import Turn
+
+LARGEST_PAGE = 1_048_576
+"""Characters of content that a page may have; a message that is longer stands alone."""
+
+
+class BranchPage(msgspec.Struct, frozen=True):
+    """A page of a branch, oldest first; `more` says whether the branch goes on in the direction of reading."""
+
+    messages: list[BranchMessage]
+    more: bool
 
 
 def _up(stop: bool) -> Any:
@@ -29,34 +44,41 @@ def _up(stop: bool) -> Any:
     return start.union_all(step)
 
 
-def _page(path: Any) -> Any:
-    return (
-        select(
-            col(Message.id),
-            col(Message.seq),
-            col(Message.role),
-            col(Message.content),
-            col(Message.tokens),
-            col(Message.state),
-            col(Message.parent_id),
-            col(Message.sender_id),
-            col(Message.persona),
-            col(Message.persona_digest),
-            col(Message.sent_at),
-            col(Turn.id).label("turn_id"),
-            col(Turn.model),
-            col(Turn.error_code),
-            col(Turn.error_message),
-        )
-        .join(path, col(Message.id) == path.c.id)
-        .outerjoin(Turn, col(Turn.reply_message_id) == col(Message.id))
+def _sized(path: Any) -> Any:
+    return select(path.c.id, path.c.parent_id, func.length(col(Message.content)).label("size")).join(
+        Message, col(Message.id) == path.c.id
     )
 
 
 _NEAR_UP = _up(stop=False)
-_NEWEST = _page(_NEAR_UP).order_by(_NEAR_UP.c.depth.desc())
+_NEWEST = _sized(_NEAR_UP).order_by(_NEAR_UP.c.depth)
 _FAR_UP = _up(stop=True)
-_SINCE = _page(_FAR_UP).order_by(_FAR_UP.c.depth.desc()).limit(bindparam("limit"))
+_NEXT = select(_FAR_UP).order_by(_FAR_UP.c.depth.desc()).limit(bindparam("limit")).subquery()
+_SINCE = _sized(_NEXT).order_by(_NEXT.c.depth.desc())
+_MESSAGES = (
+    select(
+        col(Message.id),
+        col(Message.seq),
+        col(Message.role),
+        col(Message.content),
+        col(Message.tokens),
+        col(Message.state),
+        col(Message.parent_id),
+        col(Message.sender_id),
+        col(Message.persona),
+        col(Message.persona_digest),
+        col(Message.sent_at),
+        col(Turn.id).label("turn_id"),
+        col(Turn.model),
+        col(Turn.error_code),
+        col(Turn.error_message),
+    )
+    .outerjoin(Turn, col(Turn.reply_message_id) == col(Message.id))
+    .where(
+        col(Message.conversation_id) == bindparam("conversation"), col(Message.id).in_(bindparam("ids", expanding=True))
+    )
+    .order_by(col(Message.seq))
+)
 _PARENT = select(col(Message.parent_id)).where(
     col(Message.conversation_id) == bindparam("conversation"), col(Message.id) == bindparam("message")
 )
@@ -75,41 +97,66 @@ _ROOTS = (
 )
 
 
-def newest_of_branch(connection: Connection, chat_id: UUID, leaf: UUID | None, *, limit: int) -> list[BranchMessage]:
-    """The last messages of the branch that ends at `leaf`, oldest first."""
-    if leaf is None:
-        return []
-    bound = {"conversation": chat_id, "leaf": leaf, "deepest": limit - 1}
-    return _with_siblings(connection, chat_id, connection.execute(_NEWEST, bound).all())
-
-
 def one_of_branch(connection: Connection, chat_id: UUID, message_id: UUID) -> BranchMessage:
     """One message of a chat, or `NotFound`."""
-    found = newest_of_branch(connection, chat_id, message_id, limit=1)
+    found = _read(connection, chat_id, [message_id])
     if not found:
         raise NotFound("There is no such message in this chat.")
     return found[0]
 
 
-def before_on_branch(connection: Connection, chat_id: UUID, message_id: UUID, *, limit: int) -> list[BranchMessage]:
-    """The messages above one on its branch, oldest first."""
-    parent = connection.execute(_PARENT, {"conversation": chat_id, "message": message_id}).scalar()
-    return newest_of_branch(connection, chat_id, parent, limit=limit)
+def load_branch(
+    connection: Connection,
+    asker: UUID,
+    chat_id: UUID,
+    *,
+    after: UUID | None = None,
+    before: UUID | None = None,
+    limit: int,
+) -> BranchPage:
+    """A page of a chat's active branch: the newest messages, or those before or after one.
 
-
-def after_on_branch(
-    connection: Connection, chat_id: UUID, leaf: UUID | None, message_id: UUID, *, limit: int
-) -> list[BranchMessage]:
-    """The messages below one on the branch that ends at `leaf`, oldest first.
-
-    Raises `Conflict` when the message is not on that branch any more: somebody switched to another one.
+    It has `limit` of them at most, and fewer where they are long (`LARGEST_PAGE`). Raises `NotFound` for a chat that
+    the asker does not take part in, and `Conflict` when `after` is not on the branch any more.
     """
+    leaf = load_chat(connection, asker, chat_id).active_leaf
+    if after is not None:
+        nearest = _after(connection, chat_id, leaf, after, limit + 1)
+    else:
+        if before is not None:
+            leaf = connection.execute(_PARENT, {"conversation": chat_id, "message": before}).scalar()
+        bound = {"conversation": chat_id, "leaf": leaf, "deepest": limit}
+        nearest = connection.execute(_NEWEST, bound).all() if leaf is not None else []
+    ids = _fitting(nearest, limit)
+    return BranchPage(_read(connection, chat_id, ids), more=len(ids) < len(nearest))
+
+
+def _after(
+    connection: Connection, chat_id: UUID, leaf: UUID | None, message_id: UUID, limit: int
+) -> Sequence[Row[Any]]:
     if leaf is None or leaf == message_id:
         return []
     bound = {"conversation": chat_id, "leaf": leaf, "stop": message_id, "limit": limit}
     rows = connection.execute(_SINCE, bound).all()
     if not rows or rows[0].parent_id != message_id:
         raise Conflict("This message is not on the active branch any more. Read the newest messages again.")
+    return rows
+
+
+def _fitting(nearest: Sequence[Row[Any]], limit: int) -> list[UUID]:
+    """The ids of those messages that make a page; `nearest` holds the sizes of one more than `limit`."""
+    ids: list[UUID] = []
+    size = 0
+    for row in nearest[:limit]:
+        size += row.size
+        if ids and size > LARGEST_PAGE:
+            break
+        ids.append(row.id)
+    return ids
+
+
+def _read(connection: Connection, chat_id: UUID, ids: Sequence[UUID]) -> list[BranchMessage]:
+    rows = connection.execute(_MESSAGES, {"conversation": chat_id, "ids": ids}).all()
     return _with_siblings(connection, chat_id, rows)
 
 
@@ -144,24 +191,3 @@ def _message(row: Row[Any], siblings: tuple[UUID, ...]) -> BranchMessage:
         sent_at=row.sent_at,
         siblings=siblings,
     )
-
-
-def load_branch(
-    connection: Connection,
-    asker: UUID,
-    chat_id: UUID,
-    *,
-    after: UUID | None = None,
-    before: UUID | None = None,
-    limit: int,
-) -> list[BranchMessage]:
-    """A page of a chat's active branch, oldest first: the newest, or those before or after a message.
-
-    Raises `NotFound` for a chat that the asker does not take part in.
-    """
-    leaf = load_chat(connection, asker, chat_id).active_leaf
-    if after is not None:
-        return after_on_branch(connection, chat_id, leaf, after, limit=limit)
-    if before is not None:
-        return before_on_branch(connection, chat_id, before, limit=limit)
-    return newest_of_branch(connection, chat_id, leaf, limit=limit)

@@ -1,10 +1,12 @@
 """Chats over HTTP: opening, listing, changing, deleting, members, session data."""
 
 import uuid
+from typing import Any
 
 import pytest
-from builders import Gateway
+from builders import Gateway, serve_gateway
 
+from gateway.settings import Settings
 from providers.scripted.server import ScriptedUpstream
 
 pytestmark = pytest.mark.anyio
@@ -98,6 +100,31 @@ async def test_messages_are_paged_along_the_branch(gateway: Gateway) -> None:
     assert oldest["prev"] is None
     again = (await ada.get(f"/api/chats/{chat}/messages", params={"limit": 3, "after": oldest["next"]})).json()
     assert again["data"] == older["data"]
+
+
+async def test_long_messages_make_short_pages_that_neither_skip_nor_repeat(settings: Settings) -> None:
+    async with serve_gateway(settings.model_copy(update={"max_body_bytes": 3_000_000})) as gateway:
+        ada = await gateway.person("ada")
+        chat = await ada.chat("plain")
+        for number, size in enumerate([*[240_000] * 11, 1_200_000, 240_000, 240_000]):
+            said = await ada.post(f"/api/chats/{chat}/messages", {"content": f"{number} ".ljust(size, "x")})
+            assert said.status_code == 201
+
+        async def read(way: str, cursor: str | None) -> tuple[list[list[str]], dict[str, Any]]:
+            """All pages from a cursor on, each as the numbers of its messages; and the last one as it came."""
+            pages = []
+            while True:
+                asked = {"limit": "100", **({way: cursor} if cursor else {})}
+                page = (await ada.get(f"/api/chats/{chat}/messages", params=asked)).json()
+                pages.append([message["content"].split()[0] for message in page["data"]])
+                cursor = page["prev" if way == "before" else "next"]
+                if cursor is None:
+                    return pages, page
+
+        back, oldest = await read("before", None)
+        assert back == [["12", "13"], ["11"], ["7", "8", "9", "10"], ["3", "4", "5", "6"], ["0", "1", "2"]]
+        forth, _ = await read("after", oldest["next"])
+        assert forth == [["3", "4", "5", "6"], ["7", "8", "9", "10"], ["11"], ["12", "13"]]
 
 
 async def test_replies_are_rendered_and_harmless(gateway: Gateway, scripted_upstream: ScriptedUpstream) -> None:

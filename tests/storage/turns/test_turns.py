@@ -179,7 +179,7 @@ async def test_history_is_the_branch_and_what_was_usable(line: Line) -> None:
     await line.end(third)
     sibling = await line.ask(chat, content="edited", parent=first.reply_message_id)
     assert [message.content for message in sibling.opening.history.messages] == ["one", "kept"]
-    branch = await line.database.read(load_branch, line.user_id, chat.id, limit=50)
+    branch = (await line.database.read(load_branch, line.user_id, chat.id, limit=50)).messages
     assert [message.content for message in branch] == ["one", "kept", "edited", ""]
     assert len(branch[2].siblings) == 2
 
