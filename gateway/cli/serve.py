@@ -1,7 +1,6 @@
 """`gateway serve`: from the environment to a running server, and to its orderly end."""
 
 import asyncio
-import gc
 import signal
 import socket
 import sys
@@ -13,6 +12,7 @@ import uvloop
 
 from gateway.accounts.first_admin import Bind, announce_setup_code
 from gateway.app import create_app
+from gateway.cli.memory import settle_memory
 from gateway.cli.opening import load_settings, personas_file
 from gateway.http.bounded_connection import BoundedConnection
 from gateway.operations.observability import configure_logging
@@ -24,9 +24,6 @@ from personas.reload import LiveCatalog
 from providers.provider import Readiness
 from providers.registry import Registry
 from storage.errors import StorageError
-
-COLLECT_AFTER = 10_000
-"""Objects made since the last collection before the next: at Python's 700, a turn is interrupted several times."""
 
 DRAIN_MARGIN = 2.0
 """Seconds after the drain in which open responses may still be written to their end."""
@@ -109,9 +106,7 @@ async def _serve(
             timeout_graceful_shutdown=int(settings.drain_seconds + DRAIN_MARGIN),
         )
         await _announce(services, bind, listener.getsockname()[1])
-        gc.collect()
-        gc.freeze()  # what the start left is there to stay; the collector would walk it again and again
-        gc.set_threshold(COLLECT_AFTER)
+        settle_memory()
         await _Server(config, services.turns, settings.drain_seconds).serve(sockets=[listener])
 
 

@@ -25,8 +25,8 @@ TERMINAL = {
 }
 """The name of the terminal event, by the state in which a turn ended."""
 
-MOST_KEPT = 128
-"""Events kept of a turn, and half as many at least: about 20 KB, where a stream of an hour would come to 10 MB."""
+MOST_KEPT = 64
+"""Events kept of a turn, and half as many at least: about 10 KB, where a stream of an hour would come to 10 MB."""
 
 _encode = msgspec.json.Encoder().encode
 
