@@ -64,6 +64,26 @@ async def test_turns_a_minute(limited: Callable[..., Any], scripted_upstream: Sc
         await bob.turn(await bob.chat())
 
 
+async def test_turns_that_are_refused_as_they_are_prepared_cost_as_much(limited: Callable[..., Any]) -> None:
+    async with limited(turns_per_minute=4) as (gateway, ada):
+        chat, keyless = await ada.chat(), await ada.chat("claude")
+        key = {"idempotency-key": "one"}
+        assert (await ada.post(f"/api/chats/{chat}/turns", {"content": "Hello"}, headers=key)).status_code == 200
+        for path, content, headers, status in (
+            (chat, "word " * 20_000, {}, 413),
+            (keyless, "Hello", {}, 503),
+            (chat, "another body", key, 422),
+        ):
+            answer = await ada.post(f"/api/chats/{path}/turns", {"content": content}, headers=headers)
+            assert answer.status_code == status, answer.text
+        said = await ada.messages(chat)
+        require_refused(await ada.post(f"/api/chats/{chat}/turns", {"content": "word " * 20_000}))
+        require_refused(await ada.post(f"/api/chats/{chat}/turns", {"content": "Hello"}))
+        assert await ada.messages(chat) == said
+        bob = await gateway.person("bob")
+        await bob.turn(await bob.chat())
+
+
 async def test_turns_at_a_time(limited: Callable[..., Any], scripted_upstream: ScriptedUpstream) -> None:
     scripted_upstream.default = ENDLESS
     async with limited(concurrent_turns=2) as (gateway, ada), AsyncExitStack() as open_streams:
