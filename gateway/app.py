@@ -12,6 +12,7 @@ from gateway.http.edge import Edge
 from gateway.http.problems import HANDLERS
 from gateway.identity.authentication import Authentication
 from gateway.identity.guards import json_only
+from gateway.identity.write_limits import WriteAllowance
 from gateway.routes import ROUTES
 from gateway.services import Services
 
@@ -22,7 +23,7 @@ def create_app(services: Services) -> ASGIApp:
     app = Litestar(
         route_handlers=ROUTES,
         dependencies={name: _given(getattr(services, name)) for name in services.__struct_fields__},
-        guards=[json_only],
+        guards=[json_only, WriteAllowance(services.database, settings.writes_per_minute)],
         middleware=[Authentication(services.accounts.authenticator, trusted_origins=settings.cors_origins)],
         exception_handlers=HANDLERS,
         cors_config=_cors(settings.cors_origins),

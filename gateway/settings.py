@@ -43,6 +43,9 @@ class Settings(BaseSettings):
     turns_per_minute: Annotated[int, Field(ge=1)] = 20
     """Turns that one person may ask a minute, and at once."""
 
+    writes_per_minute: Annotated[int, Field(ge=1)] = 120
+    """Writes that one person may make a minute, and at once, besides turns."""
+
     concurrent_turns: Annotated[int, Field(ge=1)] = 3
     """Turns of one person that may run at a time."""
 

@@ -136,6 +136,7 @@ def settings(tmp_path: Path, database_address: str, scripted_upstream: ScriptedU
         personas=write_personas(tmp_path, scripted_upstream.base_url, scripted_upstream.url),
         turns_per_minute=10_000,
         open_streams=100,
+        writes_per_minute=10_000,
         drain_seconds=2,
     )
 

@@ -25,6 +25,7 @@ from gateway.chats.session_data import parse_session_data, shown_session_data
 from gateway.http.paging import DEFAULT, Page, PageLimit, decode_cursor, encode_cursor, one_direction, page
 from gateway.identity.guards import requires
 from gateway.identity.principal import Principal
+from gateway.identity.write_limits import SPENDS_A_WRITE
 from gateway.policy import Permission
 from gateway.text import tokens_of
 from gateway.turns.preparing import admitted_persona
@@ -158,7 +159,7 @@ async def remove_chat(request: Caller, chat_id: FromPath[UUID], database: NamedD
     await database.write_long(delete_chat, request.user.user_id, chat_id)
 
 
-@get("/chats/{chat_id:uuid}/context", guards=[requires(Permission.chats_read)])
+@get("/chats/{chat_id:uuid}/context", guards=[requires(Permission.chats_read)], opt=SPENDS_A_WRITE)
 async def read_context(
     request: Caller,
     chat_id: FromPath[UUID],

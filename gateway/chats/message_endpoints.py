@@ -17,6 +17,7 @@ from gateway.chats.schemas import MessageView, NewMessage, message_view
 from gateway.http.paging import DEFAULT, Page, PageLimit, decode_cursor, encode_cursor, one_direction
 from gateway.identity.guards import requires
 from gateway.identity.principal import Principal
+from gateway.identity.write_limits import SPENDS_A_TURN
 from gateway.markdown import render_markdown
 from gateway.policy import Permission
 from gateway.readers import Readers
@@ -106,6 +107,7 @@ async def say(
 @post(
     "/{chat_id:uuid}/turns",
     guards=[requires(Permission.turns_write)],
+    opt=SPENDS_A_TURN,
     status_code=200,
     responses={
         200: ResponseSpec(TurnView, description="The turn, as JSON when it has ended or as events, as accepted.")

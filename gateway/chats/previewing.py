@@ -1,5 +1,6 @@
 """What a next turn of a chat would be sent: the same assembler, with an empty message in the new one's place."""
 
+import asyncio
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +14,7 @@ from providers.errors import ProviderError
 from providers.registry import Registry
 from storage.database import Database
 from storage.database.columns import now
-from storage.turns.opening import next_opening
+from storage.turns.opening import Opening, next_opening
 
 
 async def preview_context(
@@ -21,6 +22,10 @@ async def preview_context(
 ) -> dict[str, Any] | None:
     """The manifest of a next turn, or None where none could be asked. Raises `NotFound`."""
     opening = await database.read(next_opening, reader.user_id, chat_id)
+    return await asyncio.to_thread(_manifest, opening, catalog, providers, reader)
+
+
+def _manifest(opening: Opening, catalog: Catalog, providers: Registry, reader: Principal) -> dict[str, Any] | None:
     try:
         persona = persona_for(catalog, opening.persona, reader)
         model = candidates_for(catalog, providers, persona)[0][1]

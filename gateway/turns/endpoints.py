@@ -12,6 +12,7 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from gateway.catalog import CurrentCatalog
 from gateway.identity.guards import requires
 from gateway.identity.principal import Principal
+from gateway.identity.write_limits import SPENDS_A_TURN
 from gateway.policy import Permission
 from gateway.readers import Readers
 from gateway.turns.answering import ask_turn, idempotency_key
@@ -70,6 +71,7 @@ async def stop_turn(request: Caller, turn_id: FromPath[UUID], turns: NamedDepend
 @post(
     "/{turn_id:uuid}/retry",
     guards=[requires(Permission.turns_write)],
+    opt=SPENDS_A_TURN,
     status_code=200,
     responses={200: ResponseSpec(TurnView, description="The new turn, as JSON or as events, as accepted.")},
 )

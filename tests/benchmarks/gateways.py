@@ -95,6 +95,7 @@ def gateway(
             "GATEWAY_DATABASE_URL": address,
             "GATEWAY_PERSONAS": str(personas),
             "GATEWAY_TURNS_PER_MINUTE": MANY,
+            "GATEWAY_WRITES_PER_MINUTE": MANY,
             "GATEWAY_CONCURRENT_TURNS": MANY,
             "GATEWAY_OPEN_STREAMS": MANY,
             "GATEWAY_DRAIN_SECONDS": "0",

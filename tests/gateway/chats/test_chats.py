@@ -1,11 +1,14 @@
 """Chats over HTTP: opening, listing, changing, deleting, members, session data."""
 
+import asyncio
+import threading
 import uuid
 from typing import Any
 
 import pytest
 from builders import Gateway, serve_gateway
 
+from gateway.errors import MessageTooLong
 from gateway.settings import Settings
 from providers.scripted.server import ScriptedUpstream
 
@@ -222,3 +225,21 @@ async def test_a_withheld_prompt_is_withheld(gateway: Gateway) -> None:
     seen_by_operator = (await root.get(f"/api/turns/{turn['id']}/context")).json()
     assert seen_by_operator["messages"][0]["content"] == "You serve moderators."
     assert "You serve" not in (await mod.get(f"/api/chats/{chat}/context")).text
+
+
+async def test_a_preview_holds_nobody_up(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    ada = await gateway.person("ada")
+    chat = await ada.chat("plain")
+    begun, others = threading.Event(), threading.Event()
+
+    def slow(*_: Any) -> None:
+        begun.set()
+        assert others.wait(5)
+        raise MessageTooLong("as slow as a long chat")
+
+    monkeypatch.setattr("gateway.chats.previewing.assemble", slow)
+    asking = asyncio.create_task(ada.get(f"/api/chats/{chat}/context"))
+    assert await asyncio.to_thread(begun.wait, 5)
+    assert (await asyncio.wait_for(gateway.client().get("/healthz"), 4)).status_code == 200
+    others.set()
+    assert (await asking).json() == {"data": {}, "next": None}

@@ -32,6 +32,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             data_dir=folder,
             personas=write_personas(folder, upstream.base_url, upstream.url),
             turns_per_minute=100_000,
+            writes_per_minute=100_000,
             concurrent_turns=100,
         )
         async with serve_gateway(settings) as gateway:

@@ -43,6 +43,7 @@ async def hasty(
         database_url=hasty_address,
         personas=write_personas(folder, hasty_upstream.base_url, hasty_upstream.url),
         turns_per_minute=100_000,
+        writes_per_minute=100_000,
         concurrent_turns=50,
         open_streams=200,
         drain_seconds=1,

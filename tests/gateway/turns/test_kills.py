@@ -89,6 +89,7 @@ def environment(folder: Path, upstream: ScriptedUpstream) -> dict[str, str]:
         "GATEWAY_DATA_DIR": str(folder),
         "GATEWAY_PERSONAS": str(write_personas(folder, upstream.base_url, upstream.url)),
         "GATEWAY_TURNS_PER_MINUTE": "100000",
+        "GATEWAY_WRITES_PER_MINUTE": "100000",
         "GATEWAY_CONCURRENT_TURNS": "50",
         "GATEWAY_OPEN_STREAMS": "50",
         "GATEWAY_DRAIN_SECONDS": "1",

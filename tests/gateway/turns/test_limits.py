@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -82,6 +83,44 @@ async def test_turns_that_are_refused_as_they_are_prepared_cost_as_much(limited:
         assert await ada.messages(chat) == said
         bob = await gateway.person("bob")
         await bob.turn(await bob.chat())
+
+
+NOT_WRITES = {
+    "post /api/auth/signup",
+    "post /api/auth/login",
+    "post /api/chats/{chat_id}/turns",
+    "post /api/turns/{turn_id}/retry",
+}
+"""They have allowances of their own."""
+
+
+async def test_writes_a_minute(limited: Callable[..., Any]) -> None:
+    async with limited(writes_per_minute=3) as (gateway, ada):
+        chat = await ada.chat()
+        assert (await ada.post(f"/api/chats/{chat}/messages", {"content": "Hello"})).status_code == 201
+        assert (await ada.post(f"/api/chats/{chat}/messages", {"content": ""})).status_code == 400
+        document = (await ada.get("/openapi.json")).json()
+        refused = set()
+        for path, operations in document["paths"].items():
+            address = re.sub(r"{\w+}", chat, path)
+            for method in operations:
+                answer = await ada.request(method.upper(), address, json={})
+                if answer.status_code == 429:
+                    require_refused(answer)
+                    assert int(answer.headers["retry-after"]) <= 20
+                    refused.add(f"{method} {path}")
+        every = {f"{method} {path}" for path, operations in document["paths"].items() for method in operations}
+        writes = {operation for operation in every if not operation.startswith("get")} - NOT_WRITES
+        assert refused == writes | {"get /api/chats/{chat_id}/context"}
+        await ada.turn(chat)
+        await (await gateway.person("bob")).chat()
+
+
+async def test_writes_at_once_are_as_many_as_allowed(limited: Callable[..., Any]) -> None:
+    async with limited(writes_per_minute=4) as (_, ada):
+        asked = [ada.post("/api/chats", {"persona": "plain"}) for _ in range(16)]
+        statuses = [answer.status_code for answer in await asyncio.gather(*asked)]
+    assert sorted(statuses) == [201] * 4 + [429] * 12
 
 
 async def test_turns_at_a_time(limited: Callable[..., Any], scripted_upstream: ScriptedUpstream) -> None:

@@ -96,6 +96,7 @@ class RunningGateway:
             personas=personas,
             data_dir=folder,
             turns_per_minute=1000,
+            writes_per_minute=1000,
             drain_seconds=0,
         )
         self._ready = threading.Event()

@@ -1,0 +1,43 @@
+"""How much one person may write: whatever may change something spends from one allowance, before its body is read.
+
+So a write that is refused costs as well. Turns, logins and sign-ups have allowances of their own.
+"""
+
+from typing import Any
+
+from litestar.connection import ASGIConnection
+from litestar.handlers import BaseRouteHandler
+
+from gateway.identity.cross_site import SAFE_METHODS
+from gateway.identity.principal import Principal
+from storage.database import Database
+from storage.people.allowances import spend
+
+SPENDS_A_TURN = {"spends": "turn"}
+"""`opt=SPENDS_A_TURN` marks a route that opens a turn, which is counted where that is opened."""
+
+SPENDS_A_WRITE = {"spends": "write"}
+"""`opt=SPENDS_A_WRITE` marks a route that changes nothing, and costs as much as one that does."""
+
+
+class WriteAllowance:
+    """The guard of the whole application; it counts each person by themselves, across processes."""
+
+    def __init__(self, database: Database, per_minute: int) -> None:
+        self._database = database
+        self._burst = per_minute
+        self._interval = 60 / per_minute
+        self._sentence = f"You may write {per_minute} times a minute. Wait a moment."
+
+    async def __call__(self, connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+        """Spend one write of who is calling. Raises `AllowanceSpent`."""
+        caller = connection.scope["user"]
+        writes = "read" if connection.scope.get("method") in SAFE_METHODS else "write"
+        if isinstance(caller, Principal) and handler.opt.get("spends", writes) == "write":
+            await self._database.write(
+                spend,
+                f"writes:{caller.user_id}",
+                burst=self._burst,
+                interval=self._interval,
+                sentence=self._sentence,
+            )
