@@ -22,7 +22,7 @@ class NewChat(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=T
     title: Title = ""
     channel: Label = "web"
     data: dict[str, Any] | str | None = None
-    participants: tuple[UUID, ...] = ()
+    participants: Annotated[tuple[UUID, ...], msgspec.Meta(max_length=50)] = ()
 
 
 class ChatChange(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):

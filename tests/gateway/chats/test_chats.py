@@ -169,6 +169,13 @@ async def test_members_read_and_speak_as_their_role_allows(gateway: Gateway) -> 
     assert (await ada.put(f"/api/chats/{chat}/members/{uuid.uuid4()}", {})).status_code == 404
 
 
+async def test_participants_are_so_many_at_most(gateway: Gateway) -> None:
+    ada = await gateway.person("ada")
+    refused = await ada.post("/api/chats", {"persona": "plain", "participants": [ada.id] * 51})
+    assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (400, "/participants")
+    assert (await ada.post("/api/chats", {"persona": "plain", "participants": [ada.id] * 50})).status_code == 201
+
+
 async def test_participants_take_part_from_the_start(gateway: Gateway) -> None:
     ada, bob = await gateway.person("ada"), await gateway.person("bob")
     chat = await ada.chat("plain", participants=[bob.id, ada.id])

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import hypothesis
@@ -84,6 +85,29 @@ def test_every_operation_but_the_public_ones_needs_somebody(served: str) -> None
             else:
                 assert answer.status_code == 401, (method, path, answer.text)
     assert public == {"get /api/setup", "post /api/auth/signup", "post /api/auth/login", "get /healthz", "get /readyz"}
+
+
+def test_every_list_that_is_asked_has_an_end(served: str) -> None:
+    document = httpx.get(f"{served}/openapi.json").json()
+    asked = []
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            if "requestBody" in operation:
+                asked.append(operation["requestBody"]["content"]["application/json"]["schema"])
+    lists = [found for schema in asked for found in _lists_of(schema, document)]
+    assert len(lists) >= 3
+    assert [found for found in lists if "maxItems" not in found] == []
+
+
+def _lists_of(schema: dict[str, Any], document: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Every array in a schema, followed through its references."""
+    if "$ref" in schema:
+        schema = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    if schema.get("type") == "array":
+        yield schema
+    outer = {name: value for name, value in schema.items() if name == "maxItems"}  # what may be absent has it there
+    for part in (*schema.get("properties", {}).values(), *schema.get("oneOf", [])):
+        yield from _lists_of({**part, **outer}, document)
 
 
 def _drive(operation: schemathesis.schemas.APIOperation, token: str) -> None:
