@@ -14,6 +14,7 @@ from gateway.accounts.names import check_email, check_username
 from gateway.errors import InvalidInput, SignupClosed, Unauthenticated
 from gateway.identity import login_limits
 from gateway.identity.authentication import Authenticator
+from gateway.identity.known_device import known_device, new_device
 from gateway.identity.passwords import Passwords, check_password
 from gateway.identity.principal import Principal
 from gateway.identity.tokens import TokenKind, hash_setup_code, hash_token, new_token
@@ -43,10 +44,11 @@ class Client(msgspec.Struct, frozen=True):
 
 
 class LoggedIn(msgspec.Struct, frozen=True):
-    """An account and the token of the login that was just opened for it."""
+    """An account, the token of the login that was just opened for it, and what its browser is known by from now on."""
 
     account: Account
     token: str
+    device: str
 
     def __repr__(self) -> str:
         return f"LoggedIn({self.account.username!r})"
@@ -93,11 +95,12 @@ class Accounts:
         )
         return await self._open_login(account, password_hash, client)
 
-    async def log_in(self, name: str, password: str, client: Client) -> LoggedIn:
+    async def log_in(self, name: str, password: str, client: Client, device: str | None) -> LoggedIn:
         """Open a login for a username or an email. Who does not exist is told the same, after the same work."""
-        attempt = await login_limits.begin_login(self._database, name, client.host)
         found = await self._database.read(users.find_login, name)
         account, proven = found or (None, None)
+        known = known_device(device, proven)
+        attempt = await login_limits.begin_login(self._database, name, client.host, known)
         right = await self.passwords.verify(proven, password)
         if account is None or proven is None or account.disabled or not right:
             raise Unauthenticated("The name or the password is wrong.")
@@ -106,20 +109,25 @@ class Accounts:
             proven = await self._rehash(account, password, proven)
         return await self._open_login(account, proven, client)
 
-    async def change_password(self, principal: Principal, current: str, new: str, *, revoke_tokens: bool) -> None:
-        """Change the password; every other login ends at once, and the access tokens by choice."""
+    async def change_password(self, principal: Principal, current: str, new: str, *, revoke_tokens: bool) -> str:
+        """Change the password; every other login ends at once, and the access tokens by choice.
+
+        Gives what the browser is known by from now on.
+        """
         proven = await self._prove(principal, current, "/current")
         account = await self._database.read(users.load_user, principal.user_id)
         check_password(new, username=account.username, email=account.email, pointer="/new")
+        password_hash = await self.passwords.hash(new)
         await self._database.write(
             credentials.change_password,
             principal.user_id,
-            await self.passwords.hash(new),
+            password_hash,
             proven=proven,
             keep=principal.credential_id,
             revoke_tokens=revoke_tokens,
         )
         self.authenticator.forget(principal.user_id)
+        return new_device(password_hash)
 
     async def delete(self, principal: Principal, password: str) -> None:
         """Delete the account and all that is theirs."""
@@ -154,4 +162,4 @@ class Accounts:
             lifetime=self.login_lifetime,
         )
         self.authenticator.forget(account.id)  # the longest unused login may have given way
-        return LoggedIn(account, token)
+        return LoggedIn(account, token, new_device(proven))

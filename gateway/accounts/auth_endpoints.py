@@ -47,7 +47,8 @@ async def log_in(
     request: Request[Any, Any, Any], data: JSONBody[LoginRequest], accounts: NamedDependency[Accounts]
 ) -> Response[LoginAnswer]:
     """Open a login for a username or an email: a token, and a cookie for the page."""
-    opened = await accounts.log_in(data.username, data.password, Client.of(request))
+    device = request.cookies.get(cookie.DEVICE)
+    opened = await accounts.log_in(data.username, data.password, Client.of(request), device)
     return _logged_in(request, accounts, opened, status=200)
 
 
@@ -100,4 +101,5 @@ def _logged_in(
     keeps_cookies = request.url.scheme == "https" or is_loopback(request.url.hostname or "")
     notice = None if keeps_cookies else NO_COOKIE
     answer = LoginAnswer(profile_view(opened.account), opened.token, notice)
-    return Response(answer, status_code=status, cookies=[cookie.keep(opened.token, accounts.login_lifetime)])
+    cookies = [cookie.keep(opened.token, accounts.login_lifetime), cookie.keep_device(opened.device)]
+    return Response(answer, status_code=status, cookies=cookies)

@@ -65,6 +65,9 @@ async def delete_account(
 
 
 @post("/api/me/password", guards=[requires(Permission.sessions_manage)], status_code=204, tags=["me"])
-async def change_password(request: Asked, data: JSONBody[PasswordChange], accounts: NamedDependency[Accounts]) -> None:
+async def change_password(
+    request: Asked, data: JSONBody[PasswordChange], accounts: NamedDependency[Accounts]
+) -> Response[None]:
     """Change the password; all other logins end, and the access tokens by choice."""
-    await accounts.change_password(request.user, data.current, data.new, revoke_tokens=data.revoke_tokens)
+    device = await accounts.change_password(request.user, data.current, data.new, revoke_tokens=data.revoke_tokens)
+    return Response(None, status_code=204, cookies=[cookie.keep_device(device)])

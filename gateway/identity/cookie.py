@@ -1,4 +1,4 @@
-"""The login cookie of the built-in page.
+"""The cookies of the built-in page: its login, and the device that it runs on.
 
 `__Host-` makes browsers insist on Secure, Path=/ and no Domain, so no neighbouring host can plant one. Browsers keep
 it on https, and on http only for loopback names; elsewhere they drop it without a word.
@@ -9,6 +9,10 @@ from datetime import timedelta
 from litestar.datastructures import Cookie
 
 NAME = "__Host-gateway_session"
+DEVICE = "__Host-gateway_device"
+
+_DEVICE_KEPT = timedelta(days=400)
+"""As long as browsers keep any cookie."""
 
 _PREFIX = NAME.encode() + b"="
 
@@ -26,13 +30,19 @@ def session_cookie(header: bytes | None) -> bytes | None:
 
 def keep(token: str, lifetime: timedelta) -> Cookie:
     """The cookie that logs a browser in."""
-    return _cookie(token, int(lifetime.total_seconds()))
+    return _cookie(NAME, token, lifetime)
 
 
 def clear() -> Cookie:
     """The cookie that takes it away."""
-    return _cookie("", 0)
+    return _cookie(NAME, "", timedelta(0))
 
 
-def _cookie(value: str, max_age: int) -> Cookie:
-    return Cookie(key=NAME, value=value, max_age=max_age, path="/", secure=True, httponly=True, samesite="lax")
+def keep_device(device: str) -> Cookie:
+    """The cookie by which a browser is known again; see `known_device.py`."""
+    return _cookie(DEVICE, device, _DEVICE_KEPT)
+
+
+def _cookie(key: str, value: str, lifetime: timedelta) -> Cookie:
+    seconds = int(lifetime.total_seconds())
+    return Cookie(key=key, value=value, max_age=seconds, path="/", secure=True, httponly=True, samesite="lax")

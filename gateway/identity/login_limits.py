@@ -2,6 +2,7 @@
 
 An attempt is spent before the password is verified, so that many at once gain nothing, and pardoned when it was
 right. Accounts are counted by the name that was typed, known or not: the counting tells nobody which names exist.
+A device that logged in to the account before is counted by itself, so that strangers cannot use its attempts up.
 An address is its network (/24, or /64 of IPv6), since whoever has one address of it mostly has the others too.
 """
 
@@ -22,25 +23,28 @@ class Attempt(msgspec.Struct, frozen=True):
     """A login that was begun; `pardon` it when the password was right."""
 
     here: Use
-    anywhere: Use
+    anywhere: Use | None
 
 
-async def begin_login(database: Database, name: str, host: str | None) -> Attempt:
-    """Spend one attempt at this name from this address. Raises `AllowanceSpent`."""
+async def begin_login(database: Database, name: str, host: str | None, device: str | None) -> Attempt:
+    """Spend one attempt at this name, of a known device or else from this address. Raises `AllowanceSpent`."""
+    if device is not None:
+        own = Use(f"login-device:{device}", burst=5, interval=60)
+        await database.write(spend_all, (own,), sentence=TOO_MANY)
+        return Attempt(here=own, anywhere=None)
     account, network = _digest(fold(name)), network_of(host)
-    attempt = Attempt(
-        here=Use(f"login:{account}:{network}", burst=5, interval=60),
-        anywhere=Use(f"login:{account}", burst=20, interval=60),
-    )
+    here = Use(f"login:{account}:{network}", burst=5, interval=60)
+    anywhere = Use(f"login:{account}", burst=20, interval=60)
     address = Use(f"login-address:{network}", burst=30, interval=2)
-    await database.write(spend_all, (attempt.here, attempt.anywhere, address), sentence=TOO_MANY)
-    return attempt
+    await database.write(spend_all, (here, anywhere, address), sentence=TOO_MANY)
+    return Attempt(here, anywhere)
 
 
 async def pardon(database: Database, attempt: Attempt) -> None:
     """The password was right: forget the failures from here, and do not count this attempt anywhere."""
     await database.write(restore, attempt.here.key)
-    await database.write(give_back, attempt.anywhere)
+    if attempt.anywhere is not None:
+        await database.write(give_back, attempt.anywhere)
 
 
 async def spend_signup(database: Database, host: str | None, *, loopback: bool) -> None:

@@ -272,7 +272,7 @@ async def test_no_repr_shows_a_secret(house: Any) -> None:
     from gateway.accounts import schemas
 
     told = await house.sign_up("ann")
-    opened = await house.accounts.log_in("ann", "correct horse battery", _somewhere())
+    opened = await house.accounts.log_in("ann", "correct horse battery", _somewhere(), None)
     shown = repr(
         [
             schemas.SignupRequest("ann", "a@b", "secret-password", "secret-code"),
@@ -288,6 +288,7 @@ async def test_no_repr_shows_a_secret(house: Any) -> None:
     assert "secret" not in shown
     assert told["token"] not in shown
     assert opened.token not in shown
+    assert opened.device not in shown
 
 
 def _somewhere() -> Any:

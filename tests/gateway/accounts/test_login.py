@@ -8,7 +8,7 @@ import argon2
 import pytest
 from sqlalchemy import Connection, select, update
 
-from gateway.identity.cookie import NAME
+from gateway.identity.cookie import DEVICE, NAME
 from storage.people import allowances
 from storage.people.allowances import Allowance
 from storage.people.users import User, change_standing, find_login
@@ -48,10 +48,15 @@ async def test_a_name_or_an_email_logs_in(house: Any) -> None:
 async def test_the_cookie_is_kept_to_this_host_and_from_scripts(house: Any) -> None:
     await house.sign_up("ann")
     answer = await log_in(house.client(), "ann")
-    value, *flags = answer.headers["set-cookie"].split("; ")
+    login, device = answer.headers.get_list("set-cookie")
+    value, *flags = login.split("; ")
     assert value == f"{NAME}={answer.json()['token']}"
     assert NAME.startswith("__Host-")
     assert {flag.lower() for flag in flags} == {"httponly", "secure", "samesite=lax", "path=/", "max-age=2592000"}
+    value, *flags = device.split("; ")
+    assert value.startswith(f"{DEVICE}=")
+    assert DEVICE.startswith("__Host-")
+    assert {flag.lower() for flag in flags} == {"httponly", "secure", "samesite=lax", "path=/", "max-age=34560000"}
 
 
 async def test_each_login_has_a_token_of_its_own_whatever_cookie_came_along(house: Any) -> None:
@@ -127,6 +132,57 @@ async def test_attempts_at_once_are_no_way_around_the_limit(house: Any) -> None:
     await house.sign_up("ann")
     answers = await asyncio.gather(*(log_in(house.client(), "ann", WRONG) for _ in range(16)))
     assert sorted(answer.status_code for answer in answers) == [401] * 5 + [429] * 11
+
+
+def device_of(answer: Any) -> str:
+    """What the browser is known by after an answer."""
+    found = next(value for value in answer.headers.get_list("set-cookie") if value.startswith(DEVICE))
+    return str(found.partition("=")[2].partition(";")[0])
+
+
+async def lock_out(house: Any, name: str) -> None:
+    """Fail at an account from everywhere, until nobody new gets in."""
+    for n in range(5):
+        for _ in range(5):
+            await log_in(house.client(peer=f"198.51.{n}.1"), name, WRONG)
+    assert (await log_in(house.client(), name)).status_code == 429
+
+
+async def from_device(house: Any, name: str, device: str, password: str = GOOD) -> Any:
+    return await log_in(house.client(), name, password, headers={"cookie": f"{DEVICE}={device}".encode("latin-1")})
+
+
+async def test_a_device_that_was_here_before_is_not_locked_out(house: Any) -> None:
+    await house.sign_up("ann")
+    await house.sign_up("bob")
+    device = device_of(await log_in(house.client(), "ann"))
+    await lock_out(house, "ann")
+    again = await from_device(house, "ANN@example.org", device)
+    assert again.status_code == 200
+    assert (await from_device(house, "ann", device_of(again))).status_code == 200
+    name, _, mac = device.partition(".")
+    bobs = device_of(await log_in(house.client(), "bob"))
+    for forged in (f"{name}x.{mac}", f"{name}.{mac[:-1]}", f".{mac}", f"{name}.", ".", "\xe9", bobs):
+        assert (await from_device(house, "ann", forged)).status_code == 429
+
+
+async def test_a_known_device_guesses_no_faster(house: Any) -> None:
+    await house.sign_up("ann")
+    device = device_of(await log_in(house.client(), "ann"))
+    statuses = [(await from_device(house, "ann", device, WRONG)).status_code for _ in range(7)]
+    assert statuses == [401] * 5 + [429] * 2
+    assert (await log_in(house.client(), "ann")).status_code == 200
+
+
+async def test_another_password_makes_devices_unknown_but_the_one_that_changed_it(house: Any) -> None:
+    token = (await house.sign_up("ann"))["token"]
+    device = device_of(await log_in(house.client(), "ann"))
+    new = {"current": GOOD, "new": "another horse battery"}
+    changed = await house.client(token).post("/api/me/password", json=new)
+    assert changed.status_code == 204
+    await lock_out(house, "ann")
+    assert (await from_device(house, "ann", device, new["new"])).status_code == 429
+    assert (await from_device(house, "ann", device_of(changed), new["new"])).status_code == 200
 
 
 async def test_a_right_password_forgets_the_failures_from_the_same_place(house: Any) -> None:
