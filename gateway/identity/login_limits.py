@@ -3,7 +3,8 @@
 An attempt is spent before the password is verified, so that many at once gain nothing, and pardoned when it was
 right. Accounts are counted by the name that was typed, known or not: the counting tells nobody which names exist.
 A device that logged in to the account before is counted by itself, so that strangers cannot use its attempts up.
-An address is its network (/24, or /64 of IPv6), since whoever has one address of it mostly has the others too.
+An address is its network (/24, or /48 of IPv6), since whoever has one address of it mostly has the others too: a
+site is given a /48, and could otherwise come from 65,536 networks, each with a row of its own.
 """
 
 import hashlib
@@ -69,7 +70,7 @@ def network_of(host: str | None) -> str:
         return "local"
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
         address = address.ipv4_mapped
-    return str(ipaddress.ip_network((address, 24 if address.version == 4 else 64), strict=False))
+    return str(ipaddress.ip_network((address, 24 if address.version == 4 else 48), strict=False))
 
 
 def _digest(name: str) -> str:
