@@ -142,7 +142,8 @@ class Accounts:
         if stored is None:
             raise NotFound("This account was deleted.")
         if not await self.passwords.verify(stored, password):
-            raise InvalidInput("This is not your password.", errors=[{"pointer": pointer, "message": "is wrong"}])
+            sentence = "This is not your password."
+            raise InvalidInput(sentence, errors=[{"pointer": pointer, "message": sentence}])
         await self._database.write(restore, attempt.key)
         return stored
 

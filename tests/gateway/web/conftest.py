@@ -53,6 +53,7 @@ NUMBERS = itertools.count(1)
 SIGN_UP = """async (account) => (await fetch("/api/auth/signup", {
   method: "POST", headers: {"content-type": "application/json"}, body: JSON.stringify(account)})).json()"""
 PASSWORD = "a lamp on the far shore"
+ROOT = {"username": "root", "email": "root@example.org", "password": PASSWORD}
 
 
 class Site(NamedTuple):
@@ -83,6 +84,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         personas.write_text(PERSONAS.format(base_url=upstream.base_url))
         running = RunningGateway(personas, folder)
         running.start()
+        _sign_up(running.url, ROOT)
         yield Site(running.url, upstream, running)
         running.stop()
 
@@ -230,12 +232,28 @@ class Friend(httpx.Client):
 
 @pytest.fixture
 def friend(site: Site) -> Iterator[Friend]:
-    with Friend(base_url=site.url, trust_env=False) as friend:
-        told = friend.post("/api/auth/signup", json=_account("friend")).raise_for_status().json()
+    told = _sign_up(site.url, _account("friend"))
+    with Friend(base_url=site.url, headers=_bearer(told["token"]), trust_env=False) as friend:
         friend.user_id = told["user"]["id"]
-        friend.headers["authorization"] = f"Bearer {told['token']}"
-        friend.cookies.clear()
         yield friend
+
+
+@pytest.fixture
+def admin(visitor: Visitor, site: Site) -> Visitor:
+    """The visitor, once the first account has made them an admin."""
+    told = httpx.post(f"{site.url}/api/auth/login", json={"username": "root", "password": PASSWORD}, trust_env=False)
+    change = f"{site.url}/api/admin/users/{visitor.user_id}"
+    httpx.patch(change, json={"role": "admin"}, headers=_bearer(told.json()["token"]), trust_env=False)
+    visitor.page.reload()
+    return visitor
+
+
+def _sign_up(url: str, account: dict[str, str]) -> Any:
+    return httpx.post(f"{url}/api/auth/signup", json=account, trust_env=False).raise_for_status().json()
+
+
+def _bearer(token: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {token}"}
 
 
 def _account(role: str) -> dict[str, str]:

@@ -190,6 +190,10 @@ def test_text_stands_out_from_its_ground(visitor, page: Page, scheme: str) -> No
     if scheme == "dark":
         assert page.evaluate("getComputedStyle(document.body).backgroundColor") == DARK
     assert page.evaluate(LOW_CONTRASTS) == []
+    for view, seen in (("#/new", ".persona"), ("#/account", ".entry")):
+        page.goto(f"/{view}")
+        expect(page.locator(seen).first).to_be_visible()
+        assert page.evaluate(LOW_CONTRASTS) == []
 
 
 LOW_CONTRASTS = """() => {

@@ -12,7 +12,7 @@ from gateway.web import pages
 from gateway.web.assets import load_assets
 
 STATIC = Path(pages.__file__).parent / "static"
-SCRIPTS = sorted(path.name for path in (STATIC / "js").iterdir())
+SCRIPTS = sorted(path.relative_to(STATIC / "js").as_posix() for path in (STATIC / "js").rglob("*.js"))
 SHEETS = sorted(path.name for path in (STATIC / "css").iterdir())
 FILES = [f"js/{name}" for name in SCRIPTS] + [f"css/{name}" for name in SHEETS] + ["favicon.svg"]
 

@@ -63,6 +63,20 @@ export const login = (username, password) => json("POST", "/api/auth/login", { b
 export const logout = () => json("POST", "/api/auth/logout", asker);
 export const me = () => json("GET", "/api/me", asker);
 
+export const changeProfile = (changes) => json("PATCH", "/api/me", { body: changes });
+export const changePassword = (current, fresh) => json("POST", "/api/me/password", { body: { current, new: fresh } });
+
+export const logins = () => json("GET", "/api/auth/sessions");
+export const endLogin = (id) => json("DELETE", `/api/auth/sessions/${id}`);
+export const endOtherLogins = () => json("DELETE", "/api/auth/sessions");
+export const scopes = () => json("GET", "/api/auth/scopes");
+export const tokens = () => json("GET", "/api/auth/tokens");
+export const createToken = (asked) => json("POST", "/api/auth/tokens", { body: asked });
+export const revokeToken = (id) => json("DELETE", `/api/auth/tokens/${id}`);
+
+export const people = (after) => json("GET", `/api/admin/users${query({ after })}`);
+export const changeStanding = (id, changes) => json("PATCH", `/api/admin/users/${id}`, { body: changes });
+
 export const personas = () => json("GET", "/api/personas");
 
 export const chats = (after) => json("GET", `/api/chats${query({ after, limit: 30 })}`);

@@ -2,8 +2,7 @@
 
 import * as api from "./api.js";
 import { byId } from "./dom.js";
-
-const FIELDS = { username: "login-username", email: "login-email", password: "login-password", setup_code: "login-setup" };
+import { showFieldErrors } from "./forms.js";
 
 let setup = { signup: "closed", needs_setup_code: false, first_account: false };
 let signingUp = false;
@@ -51,7 +50,7 @@ function showForm(asSignup) {
   byId("login-setup-field").hidden = !(asSignup && setup.needs_setup_code);
   byId("login-switch").hidden = !asSignup && setup.signup === "closed" && !setup.first_account;
   byId("login-password").autocomplete = asSignup ? "new-password" : "current-password";
-  showFieldErrors([]);
+  showFieldErrors(byId("login"), []);
 }
 
 function lead() {
@@ -65,7 +64,7 @@ async function submit(event) {
   const button = byId("login-submit");
   button.disabled = true;
   tell("");
-  showFieldErrors([]);
+  showFieldErrors(byId("login"), []);
   try {
     const { notice } = await (signingUp ? api.signup(account(values)) : api.login(values.username, values.password));
     const me = await cookieOwner(notice);
@@ -103,32 +102,10 @@ function showProblem(problem) {
     setup = { ...setup, needs_setup_code: true };
     byId("login-setup-field").hidden = !signingUp;
   }
-  const unplaced = showFieldErrors(problem.errors);
+  const unplaced = showFieldErrors(byId("login"), problem.errors);
   tell(unplaced || problem.errors.length === 0 ? problem.message : "");
   const wrong = byId("login").querySelector("[aria-invalid=true]");
   (wrong ?? byId("login-password")).focus();
-}
-
-/** Put each sentence under its field; whether one had no field to go to. */
-function showFieldErrors(errors) {
-  for (const id of Object.values(FIELDS)) {
-    byId(id).removeAttribute("aria-invalid");
-    byId(id).removeAttribute("aria-describedby");
-    byId(`${id}-error`).hidden = true;
-  }
-  let unplaced = false;
-  for (const { pointer = "", message } of errors) {
-    const id = FIELDS[pointer.split("/").pop()];
-    if (!id) {
-      unplaced = true;
-      continue;
-    }
-    byId(id).setAttribute("aria-invalid", "true");
-    byId(id).setAttribute("aria-describedby", `${id}-error`);
-    byId(`${id}-error`).textContent = message;
-    byId(`${id}-error`).hidden = false;
-  }
-  return unplaced;
 }
 
 function tell(sentence) {

@@ -1,5 +1,6 @@
 /** Puts the page together: who is here, which chat the address names, and which keys do what. */
 
+import { hideAccount, showAccount } from "./account/page.js";
 import * as api from "./api.js";
 import { Conversation } from "./chat.js";
 import { ChatList, titleOf } from "./chats.js";
@@ -33,7 +34,7 @@ const composer = new Composer({ onSend: (content) => conversation.send(content),
 const inspector = new Inspector();
 const scroll = followEnd(byId("scroller"), byId("transcript"), (atEnd) => (byId("to-end").hidden = atEnd));
 const list = new ChatList({
-  onRenamed: (chat) => chat.id === conversation?.chat?.id && showTitle(chat),
+  onRenamed: (chat) => chat.id === conversation?.chat?.id && showTitleOf(chat),
   onDeleted: (id) => id === conversation?.chat?.id && goTo("#/new"),
 });
 
@@ -48,12 +49,13 @@ function describe(message) {
   return { name: mine ? "You" : members.nameOf(message.sender_id), mark: message.sender_id ?? "", mine, readOnly };
 }
 
-function showTitle(chat) {
-  const title = chat ? titleOf(chat) : "New chat";
+function showTitle(title, subtitle = "") {
   byId("title").textContent = title;
-  byId("subtitle").textContent = chat?.title ? nameOf(chat) : "";
+  byId("subtitle").textContent = subtitle;
   document.title = `${title} · Persona Chat`;
 }
+
+const showTitleOf = (chat) => showTitle(titleOf(chat), chat.title ? nameOf(chat) : "");
 
 function showObstacle(chat) {
   const sentence = mayWrite(chat) ? obstacle(chat.persona) : "";
@@ -62,7 +64,7 @@ function showObstacle(chat) {
 }
 
 function onChat(chat) {
-  showTitle(chat);
+  showTitleOf(chat);
   list.put(chat);
   inspector.use(chat);
   showObstacle(chat);
@@ -80,7 +82,7 @@ function onShown({ empty, earlier }) {
   );
 }
 
-/** Show what the address names: a chat, or the choice of a persona. */
+/** Show what the address names: a chat, one's account, or the choice of a persona. */
 async function show() {
   conversation?.leave();
   conversation = null;
@@ -88,20 +90,21 @@ async function show() {
   clearNotices();
   closeDrawer();
   const id = /^#\/chats\/([\w-]+)$/.exec(location.hash)?.[1] ?? null;
+  const onAccount = location.hash === "#/account";
   list.markOpen(id);
   byId("chat").hidden = id === null;
   byId("skip-link").hidden = id === null;
-  if (id === null) {
-    inspector.use(null);
-    showTitle(null);
-    await showPicker((chat) => {
-      list.put(chat);
-      goTo(`#/chats/${chat.id}`);
-    });
-  } else {
-    hidePicker();
-    await openChat(id);
-  }
+  byId("account-link").setAttribute("aria-current", onAccount ? "page" : "false");
+  hidePicker();
+  hideAccount();
+  if (id !== null) return openChat(id);
+  inspector.use(null);
+  showTitle(onAccount ? "Account" : "New chat");
+  if (onAccount) return showAccount(me, { onProfile: showMe, signOut });
+  return showPicker((chat) => {
+    list.put(chat);
+    goTo(`#/chats/${chat.id}`);
+  });
 }
 
 async function openChat(id) {
@@ -146,11 +149,16 @@ function goTo(hash) {
   else location.hash = hash;
 }
 
+function showMe(account) {
+  me = account;
+  byId("account-name").textContent = me.display_name;
+  byId("account-mark").replaceChildren(monogram(me.id, me.display_name));
+}
+
 /** Somebody is in: show them their chats. */
 async function enter(account, notice) {
-  me = account;
+  showMe(account);
   useDraftsOf(me.id);
-  byId("account-name").textContent = me.display_name || me.username;
   byId("app").hidden = false;
   try {
     await loadPersonas();
@@ -168,6 +176,7 @@ function leave(sentence) {
   conversation = null;
   stopWatching();
   hidePicker();
+  hideAccount();
   inspector.close();
   byId("app").hidden = true;
   showLogin(sentence);

@@ -1,7 +1,7 @@
 /** One message as an element: who, what, how it ended, and what can be done with it. */
 
+import { copyButton } from "./copying.js";
 import { h, icon, iconButton, monogram } from "./dom.js";
-import { announce } from "./notices.js";
 import { stepper } from "./stepper.js";
 
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
@@ -14,7 +14,6 @@ const ENDINGS = {
   failed: "No reply could be made.",
   interrupted: "The gateway stopped while this was being written.",
 };
-const COPIED_FOR = 1_600;
 
 /** `about` says `{name, mark, mine, readOnly}`, where `mark` gives the speaker's colour; `actions` is what the buttons do. */
 export function messageElement(message, about, actions) {
@@ -88,28 +87,6 @@ function siblings(message, switchTo) {
   if (ids.length < 2) return null;
   const onStep = switchTo && ((position, step) => switchTo(message, ids[position], step));
   return stepper("version", ids.indexOf(message.id), ids.length, onStep, "at-rest");
-}
-
-function copyButton(text) {
-  const button = iconButton("copy", "Copy", async () => {
-    if (!(await copied(text))) return;
-    button.replaceChildren(icon("check"));
-    announce("Copied.");
-    setTimeout(() => button.replaceChildren(icon("copy")), COPIED_FOR);
-  });
-  return button;
-}
-
-async function copied(text) {
-  if (navigator.clipboard) return navigator.clipboard.writeText(text).then(() => true, () => false);
-  // Over plain http away from loopback there is no clipboard but the old one.
-  const area = h("textarea", { class: "visually-hidden" });
-  area.value = text;
-  document.body.append(area);
-  area.select();
-  const done = document.execCommand("copy");
-  area.remove();
-  return done;
 }
 
 /** A form in a message's place to say it otherwise; Escape leaves it as it was. */
