@@ -127,6 +127,24 @@ def test_context_is_explained_and_session_data_changes_it(visitor, page: Page) -
     expect(page.get_by_role("button", name="Show the context of this reply")).to_be_focused()
 
 
+def test_session_data_that_is_not_saved_yet_stays(visitor, page: Page) -> None:
+    visitor.open_chat("Atlas")
+    page.get_by_role("button", name="Context", exact=True).click()
+    data = page.get_by_label("Session data")
+    expect(page.locator(".segment").first).to_be_visible()
+    data.fill("The old pier, at night")
+    visitor.upstream.enqueue("There.")
+    visitor.say("Where are we?")
+    expect(visitor.replies.locator("p")).to_have_text("There.")
+    expect(page.locator(".segment").filter(has_text="History")).to_have_count(2)
+    expect(data).to_have_value("The old pier, at night")
+    page.get_by_role("link", name="New chat").click()
+    visitor.open_chat("Mia")
+    page.get_by_role("button", name="Context", exact=True).click()
+    expect(page.locator(".segment").first).to_be_visible()
+    expect(data).to_have_value("")
+
+
 def test_reply_is_copied_as_it_was_written(visitor, page: Page) -> None:
     visitor.open_chat("Atlas")
     visitor.upstream.enqueue("North **always**.")

@@ -33,11 +33,8 @@ export class Conversation {
   /** Load the chat and show it, joining its turn if one is running. */
   async open(id) {
     const [chat, page] = await this.#read(id, PAGE);
-    this.chat = chat;
-    this.#take(page);
-    this.#views.onChat(chat);
+    this.#accept(chat, page.data, page.prev);
     this.#views.composer.use(chat, this.#views.nameOf(chat));
-    this.#show();
     this.#views.scroll.toEnd();
     this.#joinRunning();
   }
@@ -97,8 +94,7 @@ export class Conversation {
       const page = await this.#readMessages(chat.id, { limit: Math.max(PAGE, this.#messages.length) });
       let shown = message.id;
       const change = () => {
-        this.#take(page);
-        this.#accept(chat);
+        this.#accept(chat, page.data, page.prev);
         shown = siblingId;
       };
       scroll.holding(() => transcript.elementOf(shown), change);
@@ -136,11 +132,6 @@ export class Conversation {
     const page = await api.messages(id, { ...options, signal });
     await this.members.meet(id, this.#views.me(), page.data, signal);
     return page;
-  }
-
-  #take(page) {
-    this.#messages = page.data;
-    this.#earlier = page.prev;
   }
 
   #show() {
@@ -262,21 +253,22 @@ export class Conversation {
   /** Read the last few messages again, now rendered; all of them if the branch is another one by now. */
   async #refresh() {
     const [chat, page] = await this.#read(this.chat.id, LAST_FEW);
-    if (this.#turn) return undefined; // it brings newer messages, and reads them again when it ends
     const overlap = this.#positionOf(page.data[0]?.id);
     if (overlap < 0) return this.#reload();
-    this.#messages = [...this.#messages.slice(0, overlap), ...page.data];
-    this.#accept(chat);
+    this.#accept(chat, [...this.#messages.slice(0, overlap), ...page.data], this.#earlier);
   }
 
   async #reload() {
     const [chat, page] = await this.#read(this.chat.id, PAGE);
-    this.#take(page);
-    this.#accept(chat);
+    this.#accept(chat, page.data, page.prev);
   }
 
-  #accept(chat) {
+  /** Show what was read, unless a turn has begun since: that brings newer messages, and reads them again when it ends. */
+  #accept(chat, messages, earlier) {
+    if (this.#turn) return;
     this.chat = chat;
+    this.#messages = messages;
+    this.#earlier = earlier;
     this.#show();
     this.#views.onChat(chat);
   }

@@ -10,6 +10,7 @@ export class Inspector {
   #chat = null;
   #turnId = null;
   #savedText = "";
+  #showsData = false;
   #opener = null;
 
   constructor() {
@@ -30,6 +31,7 @@ export class Inspector {
   /** Follow the open chat; an open panel tells of its next turn. */
   async use(chat) {
     const another = chat?.id !== this.#chat?.id;
+    if (another) this.#showsData = false;
     this.#chat = chat;
     byId("inspector-toggle").hidden = chat === null;
     if (chat === null) this.close();
@@ -76,8 +78,10 @@ export class Inspector {
   }
 
   #showData(data) {
-    // What somebody is typing is not overwritten by a turn that ends meanwhile.
-    if (byId("session-data-text").value !== this.#savedText && document.activeElement === byId("session-data-text")) return;
+    // What somebody has typed and not saved is not overwritten when the chat is read again.
+    const isUnsaved = byId("session-data-text").value !== this.#savedText;
+    if (isUnsaved && this.#showsData) return;
+    this.#showsData = true;
     this.#savedText = asText(data);
     byId("session-data-text").value = this.#savedText;
     this.#offerSaving();

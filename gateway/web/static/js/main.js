@@ -177,7 +177,7 @@ function leave(sentence) {
   stopWatching();
   hidePicker();
   hideAccount();
-  inspector.close();
+  inspector.use(null);
   byId("app").hidden = true;
   showLogin(sentence);
 }
