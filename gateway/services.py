@@ -18,7 +18,7 @@ from gateway.keys.provider_keys import KeysInUse
 from gateway.operations.metrics import Metrics
 from gateway.operations.upkeep import upkeep
 from gateway.readers import Readers
-from gateway.settings import Settings, make_private
+from gateway.settings import FolderRefused, Settings, make_private
 from gateway.turns.running import RunningTurns
 from personas.reload import LiveCatalog
 from providers.registry import Registry
@@ -51,8 +51,8 @@ async def open_services(
     """Open everything, in the order of need, and close it in reverse.
 
     `live` and `providers` come ready-made, because a bad personas file stops the start before anything is opened.
-    Raises `StorageUnavailable`, `AlreadyServed` when another process serves the same SQLite file, and
-    `MasterKeyRefused` when stored provider keys do not open with the master key at hand.
+    Raises `StorageUnavailable`, `FolderRefused`, `AlreadyServed` when another process serves the same SQLite file,
+    and `MasterKeyRefused` when stored provider keys do not open with the master key at hand.
     """
     async with AsyncExitStack() as stack:
         url = parse_address(settings.database_address)
@@ -102,7 +102,13 @@ async def open_services(
 @contextmanager
 def _sole_server(path: Path) -> Iterator[None]:
     """Hold the lock that keeps a second server from the same SQLite file; the kernel lets go when we die."""
-    with path.open("w") as file:
+    try:
+        file = path.open("w")
+    except OSError as error:
+        raise FolderRefused(
+            f"{path} cannot be opened ({error.strerror}). Make its folder one that the gateway may write to."
+        ) from None
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

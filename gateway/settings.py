@@ -9,6 +9,12 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]", "::1")
 
+MOST = 1_000_000
+"""Of what is counted, and as good as no limit: larger numbers fit into no counter of the database."""
+
+LONGEST = 36_500.0
+"""Days, a hundred years: later dates cannot be stored."""
+
 
 class Settings(BaseSettings):
     """What an operator may set. Wrong values stop the start, with a sentence for each."""
@@ -40,16 +46,16 @@ class Settings(BaseSettings):
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = ()
     """Addresses of reverse proxies whose `X-Forwarded-For` is believed, comma-separated."""
 
-    turns_per_minute: Annotated[int, Field(ge=1)] = 20
+    turns_per_minute: Annotated[int, Field(ge=1, le=MOST)] = 20
     """Turns that one person may ask a minute, and at once."""
 
-    writes_per_minute: Annotated[int, Field(ge=1)] = 120
+    writes_per_minute: Annotated[int, Field(ge=1, le=MOST)] = 120
     """Writes that one person may make a minute, and at once, besides turns."""
 
-    concurrent_turns: Annotated[int, Field(ge=1)] = 3
+    concurrent_turns: Annotated[int, Field(ge=1, le=MOST)] = 3
     """Turns of one person that may run at a time."""
 
-    open_streams: Annotated[int, Field(ge=1)] = 8
+    open_streams: Annotated[int, Field(ge=1, le=MOST)] = 8
     """Event streams, and requests that wait for a reply, that one person may hold open at a time."""
 
     max_body_bytes: Annotated[int, Field(ge=1024)] = 262_144
@@ -58,13 +64,13 @@ class Settings(BaseSettings):
     max_unattended: Annotated[float, Field(gt=0)] = 300.0
     """Seconds that a turn goes on while nobody reads it; then it is stopped."""
 
-    drain_seconds: Annotated[float, Field(ge=0)] = 25.0
+    drain_seconds: Annotated[float, Field(ge=0, le=MOST)] = 25.0
     """Seconds that running turns get to end when the gateway is asked to stop."""
 
-    login_idle_days: Annotated[float, Field(gt=0)] = 7.0
+    login_idle_days: Annotated[float, Field(gt=0, le=LONGEST)] = 7.0
     """Days after which an unused login ends."""
 
-    login_days: Annotated[float, Field(gt=0)] = 30.0
+    login_days: Annotated[float, Field(gt=0, le=LONGEST)] = 30.0
     """Days after which any login ends."""
 
     local_model: Path | None = None
@@ -99,6 +105,16 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+class FolderRefused(ValueError):
+    """The folder for data cannot be used; the message says why, and what to do."""
+
+
 def make_private(folder: Path) -> None:
-    """Make a folder that only its owner looks into, unless it is there already."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """Make a folder that only its owner looks into, unless it is there already. Raises `FolderRefused`."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise FolderRefused(
+            f"{str(folder)[:200]} cannot be made, or is no folder ({error.strerror}). "
+            "Set GATEWAY_DATA_DIR to a folder that the gateway may write to."
+        ) from None

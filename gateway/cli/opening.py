@@ -26,7 +26,10 @@ def load_settings() -> Settings:
 
     A file `.env` counts as the environment, for provider keys too; what is set outside of it wins.
     """
-    load_dotenv(".env")
+    try:
+        load_dotenv(".env")
+    except (OSError, ValueError):
+        raise click.ClickException("the file .env cannot be read as UTF-8 text without NUL. Correct it.") from None
     known = {f"GATEWAY_{name.upper()}" for name in Settings.model_fields}
     for name in sorted(os.environ):
         if name.startswith("GATEWAY_") and name not in known:

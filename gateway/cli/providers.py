@@ -106,7 +106,10 @@ def count(context: click.Context, name: str, model: str, text: TextIO) -> None:
     """Count the tokens of FILE (or standard input) for MODEL: as the gateway does, and as the provider NAME does."""
     declared = load(context)
     spec = declared.spec(name)
-    said = text.read()
+    try:
+        said = text.read()
+    except UnicodeDecodeError:
+        raise click.ClickException(f"{text.name} is not UTF-8.") from None
     click.echo(f"gateway (o200k_base): {count_tokens(said)}")
     try:
         theirs = sdk.count_tokens(spec, declared.keys_of(name), model, said)

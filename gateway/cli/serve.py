@@ -57,8 +57,9 @@ def _listen(host: str, port: int) -> socket.socket:
         listener = socket.socket(family, kind, protocol or socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
-    except OSError as error:
-        raise click.ClickException(f"cannot listen on {host}:{port}: {error.strerror}. Choose --port.") from None
+    except (OSError, UnicodeError) as error:  # a host such as 'a..b' is no name at all
+        why = error.strerror if isinstance(error, OSError) else "that is no host name"
+        raise click.ClickException(f"cannot listen on {host}:{port}: {why}. Choose --host and --port.") from None
     return listener
 
 

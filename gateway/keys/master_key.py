@@ -10,7 +10,7 @@ import tempfile
 from base64 import b64decode, b64encode
 from pathlib import Path
 
-from gateway.settings import Settings, make_private
+from gateway.settings import FolderRefused, Settings, make_private
 from storage.keys.vault import KEY_BYTES
 
 HOW_TO_MAKE = "`openssl rand -base64 32` makes one"
@@ -46,9 +46,10 @@ def make_master_key(settings: Settings) -> list[bytes]:
     path = master_key_file(settings)
     try:
         _write_once(path, b64encode(secrets.token_bytes(KEY_BYTES)) + b"\n")
-    except OSError as error:
+    except (OSError, FolderRefused) as error:
+        why = error.strerror if isinstance(error, OSError) else "nor its folder"
         raise MasterKeyRefused(
-            f"{path} cannot be made ({error.strerror}). Set GATEWAY_MASTER_KEY in its place ({HOW_TO_MAKE})."
+            f"{path} cannot be made ({why}). Set GATEWAY_MASTER_KEY in its place ({HOW_TO_MAKE})."
         ) from None
     keys = read_master_keys(settings)
     if keys is None:

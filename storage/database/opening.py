@@ -1,6 +1,7 @@
 """From an address to a database whose schema is current."""
 
 import asyncio
+import inspect
 from importlib.resources import files
 
 from alembic import command
@@ -21,15 +22,29 @@ def parse_address(address: str) -> URL:
     """The address as an URL. Raises ValueError with a sentence that quotes no password."""
     try:
         url = make_url(address)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         raise ValueError("The database address is not an URL like sqlite:///gateway.db.") from None
     if url.get_backend_name() not in ("sqlite", "postgresql"):
         raise ValueError(
             f"The database address begins with {url.drivername!r}; use sqlite:///PATH or postgresql://HOST/NAME."
         )
+    for option in url.query:
+        if option not in _options(url):
+            raise ValueError(
+                f"The database address has an unknown option, {option!r}. Remove it; TLS to PostgreSQL is ?ssl=require."
+            )
     if url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:"):
         raise ValueError("SQLite needs a file: sqlite:///PATH. A database in memory would not survive the process.")
     return url
+
+
+def _options(url: URL) -> set[str]:
+    """What may follow the `?` of an address: the driver's options, and SQLAlchemy's for poolers in between."""
+    if url.get_backend_name() == "sqlite":
+        return set()
+    import asyncpg  # type: ignore[import-untyped]  # only here, since SQLite does without
+
+    return {*inspect.signature(asyncpg.connect).parameters, "prepared_statement_cache_size"}
 
 
 async def open_database(address: str) -> Database:

@@ -81,6 +81,13 @@ def test_a_provider_that_does_not_count_says_so(declared: Declared) -> None:
     assert run(declared, ["count", "house", "any"], "Hi").output.endswith("house (any): does not count\n")
 
 
+def test_a_text_that_is_none_is_told(declared: Declared, tmp_path: Path) -> None:
+    file = tmp_path / "text"
+    file.write_bytes(b"caf\xe9")
+    result = run(declared, ["count", "house", "any", str(file)])
+    assert (result.exit_code, result.output) == (1, f"Error: {file} is not UTF-8.\n")
+
+
 @pytest.mark.parametrize("words", [["check", "hose"], ["models", "hose"], ["count", "hose", "any"]])
 def test_an_unknown_name_is_told_with_the_known_ones(declared: Declared, words: list[str]) -> None:
     result = run(declared, words)
