@@ -110,7 +110,10 @@ class FolderRefused(ValueError):
 
 
 def make_private(folder: Path) -> None:
-    """Make a folder that only its owner looks into, unless it is there already. Raises `FolderRefused`."""
+    """Make a folder that only its owner looks into; one that is there already stays as it is.
+
+    Raises `FolderRefused`.
+    """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
@@ -118,3 +121,8 @@ def make_private(folder: Path) -> None:
             f"{str(folder)[:200]} cannot be made, or is no folder ({error.strerror}). "
             "Set GATEWAY_DATA_DIR to a folder that the gateway may write to."
         ) from None
+
+
+def is_private(folder: Path) -> bool:
+    """Whether only its owner looks into a folder that is there."""
+    return not folder.stat().st_mode & 0o077

@@ -1,20 +1,19 @@
 """What commands open before they do anything: the settings, the personas file, the database."""
 
 import asyncio
-import os
 from collections.abc import Awaitable, Callable
 from importlib.resources import files
 from pathlib import Path
 from typing import TypeVar
 
 import click
-from dotenv import load_dotenv
 from pydantic import ValidationError
 
+from gateway.cli.environment import read_environment
 from gateway.errors import GatewayError
 from gateway.settings import Settings, make_private
 from personas.catalog import Catalog, load_catalog
-from personas.errors import PersonaFileError, did_you_mean
+from personas.errors import PersonaFileError
 from storage.database import Database, open_database, parse_address, upgrade_schema
 from storage.errors import StorageError
 
@@ -22,18 +21,8 @@ T = TypeVar("T")
 
 
 def load_settings() -> Settings:
-    """The settings; what is wrong with them is told as click tells errors, without the values.
-
-    A file `.env` counts as the environment, for provider keys too; what is set outside of it wins.
-    """
-    try:
-        load_dotenv(".env")
-    except (OSError, ValueError):
-        raise click.ClickException("the file .env cannot be read as UTF-8 text without NUL. Correct it.") from None
-    known = {f"GATEWAY_{name.upper()}" for name in Settings.model_fields}
-    for name in sorted(os.environ):
-        if name.startswith("GATEWAY_") and name not in known:
-            click.echo(f"warning: there is no setting {name}{did_you_mean(name, known)}", err=True)
+    """The settings; what is wrong with them is told as click tells errors, without the values."""
+    read_environment()
     try:
         return Settings()
     except ValidationError as error:

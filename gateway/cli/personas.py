@@ -9,6 +9,7 @@ import click
 from ruamel.yaml import YAML
 from ruamel.yaml.scalarstring import LiteralScalarString
 
+from gateway.cli.environment import read_environment
 from personas.catalog import CheckedDocument, load_document
 from personas.errors import PersonaFileError, Problem, did_you_mean
 from personas.loading.resolve import Resolved
@@ -20,6 +21,7 @@ FILE = click.Path(dir_okay=False)
 @click.group()
 def personas() -> None:
     """Check and show the personas of personas.yaml."""
+    read_environment()  # before a subcommand looks for GATEWAY_PERSONAS
 
 
 @personas.command()

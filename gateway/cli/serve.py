@@ -4,6 +4,7 @@ import asyncio
 import signal
 import socket
 import sys
+from pathlib import Path
 from types import FrameType
 
 import click
@@ -17,12 +18,13 @@ from gateway.cli.opening import load_settings, personas_file
 from gateway.http.bounded_connection import BoundedConnection
 from gateway.operations.observability import configure_logging
 from gateway.services import AlreadyServed, Services, open_services
-from gateway.settings import Settings, is_loopback
+from gateway.settings import Settings, is_loopback, is_private
 from gateway.turns.running import RunningTurns
 from personas.errors import PersonaFileError
 from personas.reload import LiveCatalog
 from providers.provider import Readiness
 from providers.registry import Registry
+from storage.database import parse_address
 from storage.errors import StorageError
 
 DRAIN_MARGIN = 2.0
@@ -123,6 +125,10 @@ async def _announce(services: Services, bind: Bind, port: int) -> None:
     click.echo(f"Personas from {services.catalog.live.path}: {', '.join(p.name for p in catalog.personas.values())}.")
     for problem in catalog.warnings:
         click.echo(f"warning: {problem}")
+    for folder in _folders(services.settings):
+        if not is_private(folder):
+            click.echo(f"warning: others can look into {folder}, where chats and the master key are kept.")
+            click.echo(f"  Take that away: chmod 700 {folder}")
     without_key = []
     for name in catalog.providers:
         availability = services.providers.availability(name)
@@ -138,3 +144,10 @@ async def _announce(services: Services, bind: Bind, port: int) -> None:
     if code is not None:
         click.echo(f"Nobody administers this gateway yet. Sign up with this one-time set-up code: {code}")
     sys.stdout.flush()
+
+
+def _folders(settings: Settings) -> list[Path]:
+    """The folders that hold what is secret, those that are there."""
+    url = parse_address(settings.database_address)
+    in_use = {settings.data_dir, *([Path(str(url.database)).parent] if url.get_backend_name() == "sqlite" else [])}
+    return sorted(folder for folder in in_use if folder.exists())

@@ -16,6 +16,11 @@ SHIPPED = Path(__file__).parents[2] / "personas.yaml"
 BAD = "  mia: {name: Mia, model: fats}\n  bo: {name: Bo, model: fast, system: '{{usr}}'}\n"
 
 
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # where no `.env` of a developer is
+
+
 def run(*arguments: str) -> Result:
     return CliRunner(env={"GATEWAY_PERSONAS": None}).invoke(personas, list(arguments))
 
@@ -121,3 +126,26 @@ def test_schema_refuses_what_check_refuses(schema: dict[str, object], right: str
     assert right in text
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(YAML(typ="safe", pure=True).load(text.replace(right, wrong)), schema)
+
+
+@pytest.fixture
+def dotenv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file `.env`; what it sets does not outlive the test."""
+    for name in ("GATEWAY_PERSONAS", "GATEWAY_PERSONA"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    return tmp_path / ".env"
+
+
+def test_the_file_may_be_named_in_dotenv(write: Write, dotenv: Path) -> None:
+    write(BAD)
+    dotenv.write_text(f"GATEWAY_PERSONAS={SHIPPED}\n")
+    assert CliRunner().invoke(personas, ["check"]).output.startswith(f"{SHIPPED} is good")
+
+
+def test_a_misspelt_setting_is_told(write: Write, dotenv: Path) -> None:
+    write("  mia: {name: Mia, model: fast, access: {roles: [member]}}\n")
+    dotenv.write_text(f"GATEWAY_PERSONA={SHIPPED}\n")
+    result = CliRunner().invoke(personas, ["check"])
+    assert result.stderr == "warning: there is no setting GATEWAY_PERSONA; did you mean 'GATEWAY_PERSONAS'?\n"
+    assert result.stdout.startswith("personas.yaml is good")

@@ -1,5 +1,9 @@
-"""What stops `gateway serve` before it serves is told in a sentence."""
+"""What stops `gateway serve` before it serves is told in a sentence, and so is what is not as it should be."""
 
+import os
+import subprocess
+import sys
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -93,3 +97,23 @@ def test_a_data_folder_that_cannot_be_written_to(folder: Path) -> None:
 
 def test_a_host_that_is_no_name(folder: Path) -> None:
     assert refused("--host", "a..b") == ("cannot listen on a..b:0: that is no host name. Choose --host and --port.")
+
+
+def test_the_start_tells_of_a_misspelt_setting_and_of_a_folder_that_others_look_into(folder: Path) -> None:
+    (folder / "data").mkdir()
+    (folder / "data").chmod(0o750)
+    server = subprocess.Popen(
+        [sys.executable, "-m", "gateway.cli", "serve", "--port", "0"],
+        env={**os.environ, "GATEWAY_SIGNUPS": "open"},
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert server.stdout is not None
+    with server:
+        told = list(takewhile(lambda line: not line.startswith("Without a provider key"), server.stdout))
+        server.terminate()
+    assert told[0] == "warning: there is no setting GATEWAY_SIGNUPS; did you mean 'GATEWAY_SIGNUP'?\n"
+    assert "warning: others can look into data, where chats and the master key are kept.\n" in told
+    assert "  Take that away: chmod 700 data\n" in told
