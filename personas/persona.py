@@ -56,7 +56,17 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
     listed: bool = True
 
 
-class Persona(msgspec.Struct, frozen=True, kw_only=True, eq=False, dict=True):
+class Disclosure(msgspec.Struct, frozen=True, kw_only=True):
+    """Who may read the texts that were sent in their turns: all that is still asked of a persona that was removed."""
+
+    show_prompt: Literal["users", "operators", "nobody"] = "users"
+
+    def shows_prompt(self, role: str) -> bool:
+        """Whether someone of this role, who may see a turn, may also see the texts that were sent in it."""
+        return self.show_prompt == "users" or (self.show_prompt == "operators" and role == "admin")
+
+
+class Persona(Disclosure, frozen=True, kw_only=True, eq=False, dict=True):
     """A named character. Texts are as the operator wrote them: macros are rendered when a Context is assembled.
 
     `summary` is what people are shown as the description, and is never sent. `models` holds the declared values of
@@ -85,7 +95,6 @@ class Persona(msgspec.Struct, frozen=True, kw_only=True, eq=False, dict=True):
     variables: dict[str, str] = {}
     lorebooks: tuple[Lorebook, ...] = ()
     access: Access = Access()
-    show_prompt: Literal["users", "operators", "nobody"] = "users"
 
     @property
     def char(self) -> str:
@@ -96,10 +105,6 @@ class Persona(msgspec.Struct, frozen=True, kw_only=True, eq=False, dict=True):
         """Whether someone signed in with this role and username may talk to the persona."""
         rank = RANKS.get(role, 0)
         return username in self.access.users or any(rank >= RANKS[named] for named in self.access.roles)
-
-    def shows_prompt(self, role: str) -> bool:
-        """Whether someone of this role, who may see a turn, may also see the texts that were sent in it."""
-        return self.show_prompt == "users" or (self.show_prompt == "operators" and role == "admin")
 
     def canonical(self) -> bytes:
         """The persona as JSON with sorted keys: the same bytes as long as nothing that it says has changed.

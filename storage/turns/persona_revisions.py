@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, Connection, LargeBinary
+from sqlalchemy import Column, Connection, LargeBinary, select
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlmodel import Field
+from sqlmodel import Field, col
 
 from storage.database.columns import Table, UTCDateTime, now
 
@@ -36,3 +36,9 @@ def keep_revisions(connection: Connection, revisions: Mapping[str, tuple[str, by
     ]
     if rows:
         connection.execute(_KEEP[connection.dialect.name], rows)
+
+
+def load_revision(connection: Connection, digest: str) -> bytes:
+    """A resolved persona as canonical JSON; each turn's digest is that of one."""
+    query = select(col(PersonaRevision.resolved)).where(col(PersonaRevision.digest) == digest)
+    return bytes(connection.execute(query).scalar_one())

@@ -172,14 +172,15 @@ def load_manifest(connection: Connection, turn_id: UUID) -> bytes:
 
 
 class AskedBy(msgspec.Struct, frozen=True):
-    """Where a turn belongs, and who asked it."""
+    """Where a turn belongs, who asked it, and whom."""
 
     chat_id: UUID
     user_id: UUID | None
     persona: str
+    persona_digest: str
 
 
-_ASKED_BY = select(col(Turn.conversation_id), col(Turn.user_id), col(Turn.persona)).where(
+_ASKED_BY = select(col(Turn.conversation_id), col(Turn.user_id), col(Turn.persona), col(Turn.persona_digest)).where(
     col(Turn.id) == bindparam("turn")
 )
 _ASKED_BY_VISIBLE = _ASKED_BY.join(ConversationMember, takes_part(col(Turn.conversation_id)))
@@ -191,4 +192,4 @@ def load_asked_turn(connection: Connection, turn_id: UUID, asker: UUID | None) -
     row = connection.execute(query, {"turn": turn_id, "asker": asker}).first()
     if row is None:
         raise NotFound("There is no such turn.")
-    return AskedBy(row.conversation_id, row.user_id, row.persona)
+    return AskedBy(row.conversation_id, row.user_id, row.persona, row.persona_digest)

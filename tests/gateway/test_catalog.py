@@ -59,16 +59,45 @@ async def test_a_bad_file_keeps_the_whole_last_good_set_and_says_so(settings: Se
         await until(lambda: live.latest.ok)
 
 
+async def rewrite(gateway: Gateway, persona: str, line: str | None) -> None:
+    """Put another line in the place of a persona's, or none, and take that into use."""
+    path = Path(gateway.services.settings.personas)
+    kept = [line if one.startswith(f"  {persona}:") else one for one in path.read_text().splitlines()]
+    path.write_text("\n".join(one for one in kept if one is not None))
+    assert gateway.services.catalog.live.reload().ok
+    await gateway.services.catalog.take_into_use()
+
+
 async def test_a_removed_persona_leaves_its_chats_to_be_read(gateway: Gateway) -> None:
     ada = await gateway.person("ada")
     chat = await ada.chat("plain")
     await ada.turn(chat)
-    path = Path(gateway.services.settings.personas)
-    path.write_text("\n".join(line for line in path.read_text().splitlines() if not line.startswith("  plain:")))
-    assert gateway.services.catalog.live.reload().ok
-    await gateway.services.catalog.take_into_use()
+    await rewrite(gateway, "plain", None)
     assert (await ada.get(f"/api/chats/{chat}")).json()["read_only"] is True
     assert len(await ada.messages(chat)) == 2
     answer = await ada.post(f"/api/chats/{chat}/turns", {"content": "hi"})
     assert answer.status_code == 409
     assert answer.json()["code"] == "persona-unavailable"
+
+
+async def test_what_was_sent_stays_explained_once_the_persona_is_removed(gateway: Gateway) -> None:
+    root, mod = await gateway.person("root"), await gateway.person("mod", role="moderator")
+    plain, staff = await mod.turn(await mod.chat("plain")), await mod.turn(await mod.chat("staff"))
+    for persona in ("plain", "staff"):
+        await rewrite(gateway, persona, None)
+    told = (await mod.get(f"/api/turns/{plain['id']}/context")).json()
+    assert told["messages"][0]["content"] == "You are plain."
+    withheld = (await mod.get(f"/api/turns/{staff['id']}/context")).json()
+    assert "messages" not in withheld
+    assert "You serve" not in str(withheld)
+    told = (await root.get(f"/api/turns/{staff['id']}/context")).json()
+    assert told["messages"][0]["content"] == "You serve moderators."
+
+
+async def test_what_a_persona_withholds_today_is_not_told_by_what_it_was(gateway: Gateway) -> None:
+    ada = await gateway.person("ada")
+    turn = await ada.turn(await ada.chat("plain"))
+    await rewrite(gateway, "plain", '  plain: {name: Plain, system: "You are plain.", show_prompt: nobody}')
+    withheld = (await ada.get(f"/api/turns/{turn['id']}/context")).json()
+    assert "messages" not in withheld
+    assert "You are plain" not in str(withheld)
