@@ -48,11 +48,15 @@ def model_names(spec: ProviderSpec, keys: list[ProviderKey]) -> list[str]:
 def count_tokens(spec: ProviderSpec, keys: list[ProviderKey], model: str, text: str) -> int | None:
     """The tokens that the provider counts for one user message; None where it has no such question.
 
-    Raises `ProviderError`.
+    Compatible servers are not asked, since few of them know OpenAI's question. Raises `ProviderError`.
     """
-    if spec.kind is not ProviderKind.anthropic:
+    if spec.kind not in (ProviderKind.anthropic, ProviderKind.openai):
         return None
     key = usable_key(spec, keys)
+    if spec.kind is ProviderKind.openai:
+        return _asked(
+            lambda http: _openai(spec, key, http).responses.input_tokens.count(model=model, input=text).input_tokens
+        )
     return _asked(
         lambda http: (
             _anthropic(spec, key, http)

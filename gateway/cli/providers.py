@@ -103,7 +103,10 @@ def models(context: click.Context, name: str) -> None:
 @click.argument("text", type=click.File(encoding="utf-8"), default="-", metavar="[FILE]")
 @click.pass_context
 def count(context: click.Context, name: str, model: str, text: TextIO) -> None:
-    """Count the tokens of FILE (or standard input) for MODEL: as the gateway does, and as the provider NAME does."""
+    """Count the tokens of FILE (or standard input) for MODEL: as the gateway does, and as the provider NAME does.
+
+    Providers of kind openai and anthropic count; the others have no such question.
+    """
     declared = load(context)
     spec = declared.spec(name)
     try:

@@ -1,7 +1,9 @@
+import json
 import subprocess
 import sys
 import traceback
 from collections.abc import Iterator
+from typing import Any
 
 import httpcore2
 import pytest
@@ -29,7 +31,6 @@ CLAUDE = ProviderSpec(name="claude", kind=ProviderKind.anthropic, version="2026-
 OLD_CLAUDE = ProviderSpec(name="claude", kind=ProviderKind.anthropic)
 OPENAI_MODELS = "https://api.openai.com/v1/models"
 CLAUDE_MODELS = "https://api.anthropic.com/v1/models"
-CLAUDE_COUNT = "https://api.anthropic.com/v1/messages/count_tokens"
 ADDRESSES = {"openai": OPENAI_MODELS, "claude": CLAUDE_MODELS}
 
 
@@ -99,12 +100,30 @@ def test_without_a_key_nobody_is_asked(upstream: respx.MockRouter) -> None:
     assert not upstream.calls
 
 
-def test_anthropic_counts_tokens_and_the_others_do_not(upstream: respx.MockRouter) -> None:
-    route = upstream.post(CLAUDE_COUNT).respond(json={"input_tokens": 11})
-    assert count_tokens(CLAUDE, KEYS, "claude-a", "How long is this?") == 11
-    assert b"How long is this?" in route.calls.last.request.content
-    assert count_tokens(OPENAI, KEYS, "gpt-a", "How long is this?") is None
-    assert len(upstream.calls) == 1
+@pytest.mark.parametrize(
+    ("spec", "address", "asked"),
+    [
+        (
+            CLAUDE,
+            "https://api.anthropic.com/v1/messages/count_tokens",
+            {"model": "a", "messages": [{"role": "user", "content": "How long is this?"}]},
+        ),
+        (OPENAI, "https://api.openai.com/v1/responses/input_tokens", {"model": "a", "input": "How long is this?"}),
+    ],
+    ids=["claude", "openai"],
+)
+def test_anthropic_and_openai_count_tokens(
+    upstream: respx.MockRouter, spec: ProviderSpec, address: str, asked: dict[str, Any]
+) -> None:
+    route = upstream.post(address).respond(json={"object": "response.input_tokens", "input_tokens": 11})
+    assert count_tokens(spec, KEYS, "a", "How long is this?") == 11
+    assert json.loads(route.calls.last.request.content) == asked
+    assert "trap" not in str(route.calls.last.request.headers.raw)
+
+
+def test_a_compatible_server_is_not_asked_to_count(upstream: respx.MockRouter) -> None:
+    assert count_tokens(HOUSE, [], "llama", "How long is this?") is None
+    assert not upstream.calls
 
 
 @pytest.mark.parametrize("spec", [OPENAI, CLAUDE], ids=lambda spec: spec.name)
