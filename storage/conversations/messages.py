@@ -18,6 +18,7 @@ from sqlalchemy import (
     Index,
     UniqueConstraint,
     bindparam,
+    func,
     insert,
     literal,
     select,
@@ -36,6 +37,9 @@ NOWHERE = UUID(int=0)
 
 LONGEST_WINDOW = 10_000
 """Messages that a window may have: a bound on what one turn reads where nothing was ever dropped."""
+
+LARGEST_WINDOW = 16_777_216
+"""Characters that it may have, its oldest message aside: more than any model takes, less than a process minds."""
 
 
 class MessageState(StrEnum):
@@ -130,16 +134,17 @@ _NEXT_SEQ = Statement(
 
 
 def _walk_up(name: str) -> Any:
-    """The ids from `leaf` up to `stop`, both inclusive, with their depth."""
+    """The ids from `leaf` up to `stop`, both inclusive, with their depth and the size of all so far."""
+    size = func.length(col(Message.content))
     start = (
-        select(col(Message.id), col(Message.parent_id), literal(0).label("depth"))
+        select(col(Message.id), col(Message.parent_id), literal(0).label("depth"), size.label("size"))
         .where(col(Message.id) == bindparam("leaf"), col(Message.conversation_id) == bindparam("conversation"))
         .cte(name, recursive=True)
     )
     return start.union_all(
-        select(col(Message.id), col(Message.parent_id), start.c.depth + 1)
+        select(col(Message.id), col(Message.parent_id), start.c.depth + 1, start.c.size + size)
         .join(start, col(Message.id) == start.c.parent_id)
-        .where(start.c.id != bindparam("stop"), start.c.depth < LONGEST_WINDOW)
+        .where(start.c.id != bindparam("stop"), start.c.depth < LONGEST_WINDOW, start.c.size < LARGEST_WINDOW)
     )
 
 
@@ -203,7 +208,7 @@ def message_row(
 def read_window(
     connection: Connection, conversation_id: UUID, leaf: UUID | None, start: UUID | None
 ) -> tuple[HistoryMessage, ...]:
-    """The branch that ends at `leaf`, oldest first, from `start` on (None: from its root), `LONGEST_WINDOW` at most."""
+    """The branch that ends at `leaf`, oldest first, from `start` on (None: from its root), as far as a window goes."""
     if leaf is None:
         return ()
     bound = {"conversation": conversation_id, "leaf": leaf, "stop": start or NOWHERE}

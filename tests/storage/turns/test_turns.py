@@ -11,6 +11,7 @@ from sqlalchemy import Connection, text
 
 from storage.chats.chats import Chat, add_message, create_chat
 from storage.conversations.branches import load_branch
+from storage.conversations.messages import LARGEST_WINDOW
 from storage.database import Database
 from storage.database.columns import new_id, now
 from storage.errors import AllowanceSpent, KeyReused, NotFound, TurnRunning
@@ -25,6 +26,7 @@ from storage.turns.opening import (
     TurnLimits,
     begin_turn,
     first_words,
+    next_opening,
 )
 from storage.turns.outcomes import Outcome, finish_turn
 from storage.turns.persona_revisions import keep_revisions
@@ -182,6 +184,15 @@ async def test_history_is_the_branch_and_what_was_usable(line: Line) -> None:
     branch = (await line.database.read(load_branch, line.user_id, chat.id, limit=50)).messages
     assert [message.content for message in branch] == ["one", "kept", "edited", ""]
     assert len(branch[2].siblings) == 2
+
+
+async def test_history_ends_where_it_is_more_than_a_process_should_hold(line: Line) -> None:
+    chat = await line.chat()
+    for number in range(10):
+        content = f"{number} ".ljust(LARGEST_WINDOW // 8, "x")
+        await line.database.write(add_message, line.user_id, chat.id, content=content, tokens=1)
+    opening = await line.database.read(next_opening, line.user_id, chat.id)
+    assert [message.content.split()[0] for message in opening.history.messages] == list("23456789")
 
 
 async def test_a_parent_of_another_chat_is_not_found(line: Line) -> None:
