@@ -55,7 +55,7 @@ def test_what_happened_elsewhere_is_seen_on_coming_back(visitor, page: Page, tit
 def test_the_open_chat_is_caught_up_with_too(visitor, friend, page: Page) -> None:
     chat = friend.open_chat(participants=[visitor.user_id])
     page.goto(f"/#/chats/{chat}")
-    expect(visitor.message_box).to_be_visible()
+    expect(visitor.message_box).to_be_enabled()
     friend.say(chat, "Anybody?")
     come_back(page)
     expect(visitor.said).to_have_text("Anybody?")
