@@ -1,6 +1,7 @@
 """The SQLite database: its PRAGMAs, its one writer, and what holds when something goes wrong."""
 
 import asyncio
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -18,6 +19,8 @@ from storage.database.sqlite import PRAGMAS
 from storage.errors import StorageUnavailable
 
 pytestmark = pytest.mark.anyio
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -136,15 +139,22 @@ def test_the_disk_is_synced_before_the_acknowledgement(path: Path, tmp_path: Pat
         """
     )
     trace = tmp_path / "trace"
-    command = ["strace", "-f", "-o", str(trace), "-e", "trace=fdatasync,fsync,write", sys.executable, "-c", script]
-    subprocess.run(command, check=True, capture_output=True, cwd=Path(__file__).parents[2])
+    traced = ["strace", "-f", "-y", "-o", str(trace), "-e", "trace=fdatasync,fsync,write"]
+    subprocess.run([*traced, sys.executable, "-c", script], check=True, capture_output=True, cwd=ROOT)
+    syncing: set[str] = set()  # the threads that are in the middle of syncing the log
     synced, acknowledged = False, 0
     for line in trace.read_text().splitlines():
+        thread = line.split()[0]
         if '"asked"' in line:
             synced = False
-        elif "fdatasync(" in line or "fsync(" in line:
+        elif begun := re.search(rf"f(?:data)?sync\(\d+<{re.escape(str(path))}-wal>(\) += 0)?", line):
+            synced = synced or begun[1] is not None
+            syncing.add(thread)
+        elif re.search(r"sync resumed>\) += 0", line) and thread in syncing:
             synced = True
         elif '"acknowledged"' in line:
-            assert synced, "a unit was acknowledged before the disk was synced"
+            assert synced, "a unit was acknowledged before its log was on the disk"
             acknowledged += 1
+        if "resumed" in line:
+            syncing.discard(thread)
     assert acknowledged == 3
