@@ -21,6 +21,8 @@ class Permission(StrEnum):
     profile_read = "profile:read"
     profile_write = "profile:write"
     sessions_manage = "sessions:manage"
+    threads_read = "threads:read"
+    threads_write = "threads:write"
     tokens_manage = "tokens:manage"
     turns_read = "turns:read"
     turns_write = "turns:write"
@@ -44,6 +46,8 @@ POLICY: dict[Permission, Rule] = {
     Permission.profile_read: Rule(UserRole.member, True, "read one's own profile"),
     Permission.profile_write: Rule(UserRole.member, True, "change one's own profile"),
     Permission.sessions_manage: Rule(UserRole.member, False, "list and end one's own logins, change the password"),
+    Permission.threads_read: Rule(UserRole.member, True, "read the threads one sees"),
+    Permission.threads_write: Rule(UserRole.member, True, "open threads, and take part as one's role in each allows"),
     Permission.tokens_manage: Rule(UserRole.member, False, "make and revoke one's own access tokens"),
     Permission.turns_read: Rule(UserRole.member, True, "read turns of the chats one takes part in"),
     Permission.turns_write: Rule(UserRole.member, True, "ask for turns, stop and retry them"),

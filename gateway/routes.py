@@ -4,9 +4,11 @@ from litestar.types import ControllerRouterHandler
 
 from gateway.accounts import routers as accounts
 from gateway.chats import endpoints as chats
-from gateway.chats import member_endpoints, message_endpoints, persona_endpoints
+from gateway.chats import message_endpoints, persona_endpoints
+from gateway.conversations import member_endpoints
 from gateway.http.api_docs import docs_asset, openapi_document
 from gateway.operations import operations
+from gateway.threads import endpoints as threads
 from gateway.turns import endpoints as turns
 from gateway.web import pages
 
@@ -15,7 +17,8 @@ ROUTES: list[ControllerRouterHandler] = [
     persona_endpoints.router,
     chats.router,
     message_endpoints.router,
-    member_endpoints.router,
+    *member_endpoints.ROUTERS,
+    threads.router,
     turns.router,
     operations.router,
     openapi_document,

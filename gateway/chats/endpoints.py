@@ -1,6 +1,5 @@
 """Chats over HTTP: opening, listing, changing and deleting them, their data, and the list of them."""
 
-from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -22,7 +21,17 @@ from gateway.chats.schemas import (
     chat_view,
 )
 from gateway.chats.session_data import parse_session_data, shown_session_data
-from gateway.http.paging import DEFAULT, Page, PageLimit, decode_cursor, encode_cursor, one_direction, page
+from gateway.http.paging import (
+    DEFAULT,
+    Page,
+    PageLimit,
+    decode_cursor,
+    encode_cursor,
+    encode_moment,
+    one_direction,
+    page,
+    read_moment,
+)
 from gateway.identity.guards import requires
 from gateway.identity.principal import Principal
 from gateway.identity.write_limits import SPENDS_A_WRITE
@@ -52,19 +61,6 @@ Caller = Request[Principal, Any, Any]
 
 
 Position = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
-LastUse = tuple[Annotated[int, msgspec.Meta(ge=0, le=253_402_300_799_999_999)], UUID]
-"""Microseconds since 1970, up to the last that a date can say, and the chat."""
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def _microseconds(moment: datetime) -> int:
-    return (moment - _EPOCH) // timedelta(microseconds=1)
-
-
-def _last_use(cursor: str | None) -> tuple[datetime, UUID] | None:
-    place = decode_cursor(cursor, LastUse)
-    return None if place is None else (_EPOCH + timedelta(microseconds=place[0]), place[1])
 
 
 def _view(chat: Chat, catalog: Catalog, reader: Principal) -> ChatView:
@@ -112,14 +108,14 @@ async def read_chats(
     found = await database.read(
         list_chats,
         request.user.user_id,
-        after=_last_use(after),
-        before=_last_use(before),
+        after=read_moment(after),
+        before=read_moment(before),
         limit=limit + 1,
     )
     return page(
         found,
         limit,
-        lambda chat: encode_cursor((_microseconds(chat.updated_at), chat.id)),
+        lambda chat: encode_moment(chat.updated_at, chat.id),
         after=after,
         before=before,
         view=lambda chat: _view(chat, catalog.current, request.user),

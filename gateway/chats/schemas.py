@@ -79,12 +79,6 @@ class MessageView(msgspec.Struct, frozen=True, kw_only=True):
     html: str | msgspec.UnsetType = msgspec.UNSET
 
 
-class MemberPut(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """The role that a person gets in a chat; the templates' `participant` is a member."""
-
-    role: str = MemberRole.member
-
-
 class SessionData(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """A chat's data, a text or an object; sent with each turn as one segment."""
 

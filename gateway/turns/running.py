@@ -21,7 +21,7 @@ from personas.catalog import Catalog
 from providers.errors import ProviderError
 from providers.registry import Registry
 from storage.chats.chats import load_chat
-from storage.conversations.conversations import MemberRole
+from storage.conversations.policy import Action
 from storage.database import Database
 from storage.database.columns import new_id, now
 from storage.errors import KeyReused, NotFound, StorageUnavailable, TurnRunning
@@ -141,7 +141,7 @@ class RunningTurns:
         Raises `NotFound`, and `Forbidden` for a viewer.
         """
         turn = await self._database.read(load_turn, user_id, turn_id)
-        await self._database.read(load_chat, user_id, turn.chat_id, MemberRole.member)
+        await self._database.read(load_chat, user_id, turn.chat_id, Action.say)
         if not self._end(turn_id, TurnState.stopped):
             await self._database.write(request_stop, turn_id)
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, Select, bindparam, delete, insert, selec
 from sqlmodel import col
 
 from providers.messages import Role
-from storage.chats.chat_history import append_to_history, remove_from_history
+from storage.chats.chat_history import append_to_history
 from storage.chats.chat_sessions import (
     ChatSession,
     Context,
@@ -25,15 +25,12 @@ from storage.conversations.conversations import (
     Conversation,
     ConversationKind,
     ConversationMember,
-    Member,
     MemberRole,
     add_owner,
-    list_members,
     put_member,
-    remove_member,
 )
 from storage.conversations.messages import Message, add_messages, message_row, take_seq
-from storage.conversations.visibility import require_role
+from storage.conversations.policy import Action, require
 from storage.database.columns import new_id, now
 from storage.errors import Conflict, NotFound
 from storage.turns.rows import Turn
@@ -135,12 +132,12 @@ def create_chat(
     return load_chat(connection, asker, chat_id)
 
 
-def load_chat(connection: Connection, asker: UUID, chat_id: UUID, needs: MemberRole = MemberRole.viewer) -> Chat:
-    """A chat that the asker takes part in. Raises `NotFound`, or `Forbidden` when their role is below `needs`."""
+def load_chat(connection: Connection, asker: UUID, chat_id: UUID, action: Action = Action.read) -> Chat:
+    """A chat that the asker takes part in. Raises `NotFound`, or `Forbidden` when their role may not do this."""
     row = connection.execute(_ONE_CHAT, {"asker": asker, "chat": chat_id}).first()
     if row is None:
         raise NotFound("There is no such chat.")
-    require_role(row.role, needs)
+    require(ConversationKind.chat, action, row.role)
     return _chat(row)
 
 
@@ -167,13 +164,13 @@ def list_chats(
 
 def rename_chat(connection: Connection, asker: UUID, chat_id: UUID, title: str) -> None:
     """Give a chat another title; takes a moderator of it."""
-    load_chat(connection, asker, chat_id, MemberRole.moderator)
+    load_chat(connection, asker, chat_id, Action.rename)
     connection.execute(update(Conversation).where(col(Conversation.id) == chat_id).values(title=title))
 
 
 def switch_branch(connection: Connection, asker: UUID, chat_id: UUID, message_id: UUID) -> None:
     """Show and continue the newest branch through a message; takes a member, and no running turn."""
-    if load_chat(connection, asker, chat_id, MemberRole.member).running_turn is not None:
+    if load_chat(connection, asker, chat_id, Action.switch_branch).running_turn is not None:
         raise Conflict("A reply is still being written in this chat. Wait for it, or stop it first.")
     leaf = connection.execute(_NEWEST_LEAF, {"conversation": chat_id, "message": message_id}).scalar()
     if leaf is None:
@@ -183,7 +180,7 @@ def switch_branch(connection: Connection, asker: UUID, chat_id: UUID, message_id
 
 def delete_chat(connection: Connection, asker: UUID, chat_id: UUID) -> None:
     """Delete a chat and all that was said in it; only its owner may."""
-    load_chat(connection, asker, chat_id, MemberRole.owner)
+    load_chat(connection, asker, chat_id, Action.delete)
     context_id = connection.execute(
         select(col(ChatSession.context_id)).where(col(ChatSession.conversation_id) == chat_id)
     ).scalar_one()
@@ -195,7 +192,7 @@ def add_message(
     connection: Connection, asker: UUID, chat_id: UUID, *, content: str, tokens: int, parent: Any = msgspec.UNSET
 ) -> UUID:
     """Say something without asking for a reply; takes a member, and no running turn. Gives the message's id."""
-    chat = load_chat(connection, asker, chat_id, MemberRole.member)
+    chat = load_chat(connection, asker, chat_id, Action.say)
     if chat.running_turn is not None:
         raise Conflict("A reply is still being written in this chat. Wait for it, or stop it first.")
     parent_id = chat.active_leaf if parent is msgspec.UNSET else parent
@@ -236,30 +233,8 @@ def load_session_data(connection: Connection, asker: UUID, chat_id: UUID) -> dic
 
 def set_session_data(connection: Connection, asker: UUID, chat_id: UUID, data: dict[str, Any]) -> None:
     """Replace the data of a chat's session; takes a member."""
-    load_chat(connection, asker, chat_id, MemberRole.member)
+    load_chat(connection, asker, chat_id, Action.replace_data)
     replace_session_data(connection, chat_id, data)
-
-
-def chat_members(connection: Connection, asker: UUID, chat_id: UUID) -> list[Member]:
-    """Who takes part in a chat; any member may know."""
-    load_chat(connection, asker, chat_id)
-    return list_members(connection, chat_id)
-
-
-def put_chat_member(connection: Connection, asker: UUID, chat_id: UUID, user_id: UUID, role: MemberRole) -> bool:
-    """Add a person to a chat or change their role; takes its owner. True when they are new."""
-    load_chat(connection, asker, chat_id, MemberRole.owner)
-    is_new = put_member(connection, chat_id, user_id, role)
-    if is_new:
-        append_to_history(connection, user_id, chat_id)
-    return is_new
-
-
-def remove_chat_member(connection: Connection, asker: UUID, chat_id: UUID, user_id: UUID) -> None:
-    """Take a person out of a chat: the owner anybody, everybody themselves."""
-    load_chat(connection, asker, chat_id, MemberRole.viewer if asker == user_id else MemberRole.owner)
-    remove_member(connection, chat_id, user_id)
-    remove_from_history(connection, user_id, chat_id)
 
 
 def _newest_leaf() -> Any:

@@ -9,13 +9,28 @@ from enum import StrEnum
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import CheckConstraint, Connection, Index, delete, insert, select, text, update
+from sqlalchemy import (
+    CheckConstraint,
+    Connection,
+    Index,
+    and_,
+    bindparam,
+    delete,
+    insert,
+    not_,
+    select,
+    text,
+    true,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Field, col
 
 from storage.database.columns import Table, UTCDateTime, now
-from storage.errors import Conflict, NotFound
+from storage.errors import Conflict, Forbidden, NotFound
 from storage.people.users import User
+from storage.threads.rows import Thread, Visibility
 
 
 class ConversationKind(StrEnum):
@@ -74,7 +89,6 @@ class ConversationMember(Table, table=True):
     user_id: UUID = Field(primary_key=True, foreign_key="user.id", ondelete="CASCADE")
     role: str
     joined_at: datetime = Field(sa_type=UTCDateTime)
-    last_read_seq: int
 
 
 class Member(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,11 +101,24 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     joined_at: datetime
 
 
+_ADD_MEMBER = {
+    name: dialect.insert(ConversationMember).on_conflict_do_nothing(index_elements=["conversation_id", "user_id"])
+    for name, dialect in (("sqlite", sqlite), ("postgresql", postgresql))
+}
+
+
+_HOLD = (
+    select(col(Conversation.id))
+    .where(col(Conversation.id) == bindparam("conversation"))
+    .with_for_update(key_share=True)
+)
+
+
 def add_owner(connection: Connection, conversation_id: UUID, user_id: UUID) -> None:
     """Make a person the owner of a conversation that has none."""
     connection.execute(
         insert(ConversationMember).values(
-            conversation_id=conversation_id, user_id=user_id, role=MemberRole.owner, joined_at=now(), last_read_seq=0
+            conversation_id=conversation_id, user_id=user_id, role=MemberRole.owner, joined_at=now()
         )
     )
 
@@ -100,6 +127,12 @@ def put_member(connection: Connection, conversation_id: UUID, user_id: UUID, rol
     """Add a person or change their role; True when they are new. The owner stays the owner."""
     if role is MemberRole.owner:
         raise Conflict("A conversation has one owner. Choose moderator, member or viewer.")
+    row = {"conversation_id": conversation_id, "user_id": user_id, "role": role, "joined_at": now()}
+    try:
+        if connection.execute(_ADD_MEMBER[connection.dialect.name], row).rowcount:
+            return True
+    except IntegrityError:
+        raise NotFound("There is no such user.") from None
     changed = connection.execute(
         update(ConversationMember)
         .where(
@@ -109,32 +142,43 @@ def put_member(connection: Connection, conversation_id: UUID, user_id: UUID, rol
         )
         .values(role=role)
     )
-    if changed.rowcount:
-        return False
-    if connection.execute(select(col(User.id)).where(col(User.id) == user_id)).first() is None:
-        raise NotFound("There is no such user.")
-    try:
-        connection.execute(
-            insert(ConversationMember).values(
-                conversation_id=conversation_id, user_id=user_id, role=role, joined_at=now(), last_read_seq=0
-            )
-        )
-    except IntegrityError:
-        raise Conflict("The owner's role cannot be changed.") from None
-    return True
+    if changed.rowcount == 0:
+        raise Conflict("The owner's role cannot be changed.")
+    return False
 
 
-def remove_member(connection: Connection, conversation_id: UUID, user_id: UUID) -> None:
-    """Take a person out of a conversation, or `NotFound`. The owner stays."""
+def remove_member(connection: Connection, conversation_id: UUID, user_id: UUID, *, is_leaving: bool) -> None:
+    """Take a person out of a conversation, or `NotFound`. The owner stays.
+
+    `is_leaving` says that they do it themselves: a viewer of a thread that is open to everyone may not (`Forbidden`),
+    because who is no member there may say something.
+    """
+    mine = (
+        col(ConversationMember.conversation_id) == conversation_id,
+        col(ConversationMember.user_id) == user_id,
+    )
+    is_open = col(Thread.visibility) == Visibility.everyone
+    held = and_(
+        col(ConversationMember.role) == MemberRole.viewer,
+        select(col(Thread.conversation_id)).where(col(Thread.conversation_id) == conversation_id, is_open).exists(),
+    )
     removed = connection.execute(
         delete(ConversationMember).where(
-            col(ConversationMember.conversation_id) == conversation_id,
-            col(ConversationMember.user_id) == user_id,
-            col(ConversationMember.role) != MemberRole.owner,
+            *mine, col(ConversationMember.role) != MemberRole.owner, not_(held) if is_leaving else true()
         )
     )
     if removed.rowcount == 0:
+        if is_leaving and connection.execute(select(col(ConversationMember.role)).where(*mine, held)).first():
+            raise Forbidden("You were made a viewer of this thread. Only its owner can change that.")
         raise NotFound("There is no such member who could be removed.")
+
+
+def hold_conversation(connection: Connection, conversation_id: UUID) -> None:
+    """Have nobody else change this conversation until the transaction ends.
+
+    On PostgreSQL this is a row lock, the first that a change takes; on SQLite changes come one after another anyway.
+    """
+    connection.execute(_HOLD, {"conversation": conversation_id})
 
 
 def list_members(connection: Connection, conversation_id: UUID) -> list[Member]:

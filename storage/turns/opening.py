@@ -16,9 +16,10 @@ from sqlmodel import col
 
 from providers.messages import ChatHistory, HistoryMessage, Role
 from storage.chats.chat_sessions import ChatSession, Context, data_as_text, set_active_leaf
-from storage.conversations.conversations import Conversation, ConversationMember, MemberRole
+from storage.conversations.conversations import Conversation, ConversationKind, ConversationMember
 from storage.conversations.messages import Message, MessageState, add_messages, message_row, read_window, take_seq
-from storage.conversations.visibility import require_role, takes_part
+from storage.conversations.policy import Action, require
+from storage.conversations.visibility import takes_part
 from storage.database.columns import new_id, now
 from storage.database.statements import Statement
 from storage.errors import AllowanceSpent, NotFound, TurnRunning
@@ -165,7 +166,7 @@ def begin_turn(
             return RepeatedTurn(earlier)
     spend_turn(connection, asked.user_id, limits.per_minute)
     chat = _open_chat(connection, asked)
-    require_role(chat.role, MemberRole.member)
+    require(ConversationKind.chat, Action.say, chat.role)
     if chat.running is not None:
         raise TurnRunning(chat.running)
     if chat.running_of_user >= limits.concurrent:

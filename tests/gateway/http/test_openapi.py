@@ -76,7 +76,10 @@ def test_every_operation_but_the_public_ones_needs_somebody(served: str) -> None
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             address = path.format(
-                **dict.fromkeys(("user_id", "chat_id", "turn_id", "session_id", "token_id"), NOBODY), persona_id="mia"
+                **dict.fromkeys(
+                    ("user_id", "chat_id", "turn_id", "session_id", "token_id", "thread_id", "conversation_id"), NOBODY
+                ),
+                persona_id="mia",
             )
             answer = httpx.request(method, served + address, headers={"x-forwarded-for": "203.0.113.9"})
             if operation.get("security") == []:

@@ -12,20 +12,18 @@ from sqlalchemy import Connection
 from storage.chats.chat_history import list_history
 from storage.chats.chats import (
     add_message,
-    chat_members,
     create_chat,
     delete_chat,
     list_chats,
     load_chat,
     load_session_data,
-    put_chat_member,
-    remove_chat_member,
     rename_chat,
     set_session_data,
     switch_branch,
 )
 from storage.conversations.branches import load_branch
-from storage.conversations.conversations import MemberRole
+from storage.conversations.conversations import ConversationKind, MemberRole
+from storage.conversations.membership import members_of, put_member_of, remove_member_of
 from storage.conversations.messages import read_texts
 from storage.database.columns import new_id, now
 from storage.database.opening import migrate
@@ -59,6 +57,8 @@ from storage.people.users import (
     replace_password_hash,
     update_profile,
 )
+from storage.threads.rows import Visibility
+from storage.threads.threads import ThreadChange, change_thread, create_thread, delete_thread, list_threads
 from storage.turns.idempotency import IdempotencyKey, forget_old_keys
 from storage.turns.leases import PartialText, attend_turn, interrupt_abandoned, keep_partial_texts, request_stop
 from storage.turns.opening import AskedTurn, Opening, Prepared, TurnLimits, begin_turn
@@ -150,6 +150,24 @@ def whole_line(connection: Connection) -> None:
     load_branch(connection, user.id, chat.id, after=replies[0], limit=10)
     switch_branch(connection, user.id, chat.id, replies[0])
     interrupt_abandoned(connection, now())
+    threads(connection, user.id)
+
+
+def threads(connection: Connection, user_id: UUID) -> None:
+    """Every unit of threads that a request may run, once."""
+    kind = ConversationKind.thread
+    other = create_user(connection, username="carl", email=None, password_hash="x").id
+    thread = create_thread(connection, user_id, title="t", visibility=Visibility.everyone)
+    place = (thread.active_at, thread.id)
+    list_threads(connection, user_id, limit=10)
+    list_threads(connection, user_id, after=place, limit=10)
+    list_threads(connection, user_id, before=place, limit=10)
+    put_member_of(connection, user_id, kind, thread.id, other, MemberRole.member)
+    put_member_of(connection, user_id, kind, thread.id, other, MemberRole.viewer)
+    members_of(connection, other, kind, thread.id)
+    remove_member_of(connection, user_id, kind, thread.id, other)
+    change_thread(connection, user_id, thread.id, ThreadChange(title="u", locked=True))
+    delete_thread(connection, user_id, thread.id)
 
 
 def others(connection: Connection) -> None:
@@ -191,9 +209,10 @@ def others(connection: Connection) -> None:
     rename_chat(connection, eve.id, chat.id, "Titled")
     load_session_data(connection, eve.id, chat.id)
     set_session_data(connection, eve.id, chat.id, {"city": "Ulm"})
-    chat_members(connection, eve.id, chat.id)
-    put_chat_member(connection, eve.id, chat.id, admin.id, MemberRole.viewer)
-    remove_chat_member(connection, eve.id, chat.id, admin.id)
+    kind = ConversationKind.chat
+    members_of(connection, eve.id, kind, chat.id)
+    put_member_of(connection, eve.id, kind, chat.id, admin.id, MemberRole.viewer)
+    remove_member_of(connection, eve.id, kind, chat.id, admin.id)
     said = add_message(connection, eve.id, chat.id, content="x", tokens=1)
     read_texts(connection, chat.id, [said])
     delete_chat(connection, eve.id, chat.id)

@@ -1,0 +1,38 @@
+"""Threads between people."""
+
+import sqlalchemy as sa
+from alembic import op
+
+from storage.database.columns import UTCDateTime
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.drop_column("conversation_member", "last_read_seq")
+    op.create_table(
+        "thread",
+        sa.Column("conversation_id", sa.Uuid(), nullable=False),
+        sa.Column("visibility", sa.String(), nullable=False),
+        sa.Column("locked", sa.Boolean(), nullable=False),
+        sa.Column("archived", sa.Boolean(), nullable=False),
+        sa.Column("active_at", UTCDateTime(), nullable=False),
+        sa.CheckConstraint("visibility IN ('everyone', 'members')", name=op.f("ck_thread_visibility")),
+        sa.ForeignKeyConstraint(
+            ["conversation_id"], ["conversation.id"], name=op.f("fk_thread_conversation_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("conversation_id", name=op.f("pk_thread")),
+    )
+    op.create_index("ix_thread_activity", "thread", ["visibility", "active_at", "conversation_id"], unique=False)
+
+
+def downgrade() -> None:
+    op.drop_index("ix_thread_activity", table_name="thread")
+    op.execute("DELETE FROM conversation WHERE kind = 'thread'")
+    op.drop_table("thread")
+    op.add_column(
+        "conversation_member", sa.Column("last_read_seq", sa.Integer(), nullable=False, server_default=sa.text("0"))
+    )
