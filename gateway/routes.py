@@ -9,6 +9,7 @@ from gateway.conversations import member_endpoints
 from gateway.http.api_docs import docs_asset, openapi_document
 from gateway.operations import operations
 from gateway.threads import endpoints as threads
+from gateway.threads import message_endpoints as thread_messages
 from gateway.turns import endpoints as turns
 from gateway.web import pages
 
@@ -19,6 +20,7 @@ ROUTES: list[ControllerRouterHandler] = [
     message_endpoints.router,
     *member_endpoints.ROUTERS,
     threads.router,
+    thread_messages.router,
     turns.router,
     operations.router,
     openapi_document,

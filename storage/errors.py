@@ -5,6 +5,7 @@ StorageError
 ├── Forbidden            visible, but not theirs to change
 ├── Conflict             the row is not in the state that the change needs
 │   ├── AlreadyTaken     a unique value is in use
+│   ├── ThreadLocked     nobody says anything in the thread any more
 │   ├── TurnRunning      a turn runs on this chat already
 │   └── LastAdmin        the change would leave nobody who can administer
 ├── KeyReused            an idempotency key came with another body
@@ -52,6 +53,15 @@ class AlreadyTaken(Conflict):
     def __init__(self, field: str, message: str) -> None:
         super().__init__(message)
         self.field = field
+
+
+class ThreadLocked(Conflict):
+    """The thread is locked or archived: it is only read."""
+
+    code = "thread-locked"
+
+    def __init__(self) -> None:
+        super().__init__("This thread is locked or archived. Only its moderators can open it again.")
 
 
 class TurnRunning(Conflict):

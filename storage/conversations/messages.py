@@ -1,7 +1,8 @@
 """Messages: one row each, a tree by `parent_id`, ordered in their conversation by `seq`.
 
-An edit or another try makes a sibling; rows of a chat are never rewritten once they are complete. Reading a branch
-walks up from its leaf, so it costs what is read, not what is stored.
+In a chat an edit or another try makes a sibling; its rows are never rewritten once they are complete. Reading a branch
+walks up from its leaf, so it costs what is read, not what is stored. In a thread, rows are edited, hidden and emptied
+(`storage/threads/messages.py`), but never removed, so that replies keep their parent.
 """
 
 from collections.abc import Sequence
@@ -30,6 +31,7 @@ from providers.messages import HistoryMessage, Role
 from storage.conversations.conversations import Conversation
 from storage.database.columns import Table, UTCDateTime, now
 from storage.database.statements import Statement
+from storage.errors import NotFound
 
 NOWHERE = UUID(int=0)
 """No message's id: the end of a walk that goes up to the root."""
@@ -63,6 +65,8 @@ class Message(Table, table=True):
 
     `window_start` is the oldest message of the Context that this message belongs to (None: from the beginning). A
     message inherits it from its parent, and a turn moves it on when its Context ran over budget.
+
+    In threads, `root_id` is the message at the top of those that `parent_id` leads up to.
     """
 
     __table_args__ = (
@@ -93,6 +97,9 @@ class Message(Table, table=True):
     state: str
     window_start: UUID | None
     sent_at: datetime = Field(sa_type=UTCDateTime)
+    edited_at: datetime | None = Field(sa_type=UTCDateTime)
+    deleted_at: datetime | None = Field(sa_type=UTCDateTime)
+    hidden_at: datetime | None = Field(sa_type=UTCDateTime)
 
 
 class BranchMessage(msgspec.Struct, frozen=True, kw_only=True):
@@ -160,9 +167,12 @@ _TEXTS = select(col(Message.id), col(Message.content)).where(
 
 
 def take_seq(connection: Connection, conversation_id: UUID, count: int) -> int:
-    """Reserve the next sequence numbers of a conversation; gives the first of them."""
+    """Reserve the next sequence numbers of a conversation; gives the first of them, or `NotFound` when it is gone."""
     bound = {"conversation": conversation_id, "count": count, "moment": now()}
-    last: int = _NEXT_SEQ.first(connection, bound).last_seq
+    taken = _NEXT_SEQ.first(connection, bound)
+    if taken is None:
+        raise NotFound("There is no such conversation any more.")
+    last: int = taken.last_seq
     return last - count + 1
 
 
@@ -180,6 +190,7 @@ def message_row(
     content: str,
     tokens: int,
     parent_id: UUID | None,
+    root_id: UUID | None = None,
     sender_id: UUID | None = None,
     persona: str | None = None,
     persona_digest: str | None = None,
@@ -192,7 +203,7 @@ def message_row(
         "conversation_id": conversation_id,
         "seq": seq,
         "parent_id": parent_id,
-        "root_id": None,
+        "root_id": root_id,
         "sender_id": sender_id,
         "persona": persona,
         "persona_digest": persona_digest,

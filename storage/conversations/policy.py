@@ -6,6 +6,8 @@ decided by the query (`visibility.py`), and what a program may do with somebody'
 
 from enum import StrEnum
 
+import msgspec
+
 from storage.conversations.conversations import ConversationKind, MemberRole
 from storage.errors import Forbidden
 
@@ -24,9 +26,21 @@ class Action(StrEnum):
     change_members = "add, change and remove members"
     leave = "leave"
     delete = "delete it"
+    edit_message = "edit a message"
+    delete_message = "delete a message"
+    hide_message = "hide a message and show it again"
 
 
-RULES: dict[ConversationKind, dict[Action, MemberRole]] = {
+class Sender(msgspec.Struct, frozen=True):
+    """Only who sent the message may, having at least this role."""
+
+    least: MemberRole
+
+    def __str__(self) -> str:
+        return f"its sender, as a {self.least}"
+
+
+RULES: dict[ConversationKind, dict[Action, MemberRole | Sender]] = {
     ConversationKind.chat: {
         Action.read: MemberRole.viewer,
         Action.say: MemberRole.member,
@@ -39,6 +53,7 @@ RULES: dict[ConversationKind, dict[Action, MemberRole]] = {
     },
     ConversationKind.thread: {
         Action.read: MemberRole.viewer,
+        Action.say: MemberRole.member,
         Action.rename: MemberRole.moderator,
         Action.lock: MemberRole.moderator,
         Action.archive: MemberRole.moderator,
@@ -46,13 +61,22 @@ RULES: dict[ConversationKind, dict[Action, MemberRole]] = {
         Action.change_members: MemberRole.owner,
         Action.leave: MemberRole.viewer,
         Action.delete: MemberRole.owner,
+        Action.edit_message: Sender(MemberRole.member),
+        Action.delete_message: Sender(MemberRole.viewer),
+        Action.hide_message: MemberRole.moderator,
     },
 }
 """The least role that may; an action that is not there does not exist in that kind of conversation."""
 
 
-def require(kind: ConversationKind, action: Action, role: str) -> None:
-    """Raise `Forbidden` when this role may not do this in a conversation that it sees."""
-    needed = RULES[kind][action]
+def require(kind: ConversationKind, action: Action, role: str, *, is_sender: bool = False) -> None:
+    """Raise `Forbidden` when this role may not do this in a conversation that it sees.
+
+    `is_sender` says that the message it is about is theirs.
+    """
+    rule = RULES[kind][action]
+    if isinstance(rule, Sender) and not is_sender:
+        raise Forbidden(f"Only its sender may {action}.")
+    needed = rule.least if isinstance(rule, Sender) else rule
     if not MemberRole(role).includes(needed):
         raise Forbidden(f"In this conversation you are a {role}; this takes a {needed}.")

@@ -1,4 +1,4 @@
-"""The table of threads: what they add to their conversation."""
+"""The tables of threads: what they add to their conversation and its messages."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -33,3 +33,14 @@ class Thread(Table, table=True):
     locked: bool
     archived: bool
     active_at: datetime = Field(sa_type=UTCDateTime)
+
+
+class MessageRevision(Table, table=True):
+    """What a message said before its edit of this number, counted from 1."""
+
+    __tablename__ = "message_revision"
+
+    message_id: UUID = Field(primary_key=True, foreign_key="message.id", ondelete="CASCADE")
+    number: int = Field(primary_key=True)
+    content: str
+    replaced_at: datetime = Field(sa_type=UTCDateTime)

@@ -27,11 +27,27 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("conversation_id", name=op.f("pk_thread")),
     )
     op.create_index("ix_thread_activity", "thread", ["visibility", "active_at", "conversation_id"], unique=False)
+    for name in ("edited_at", "deleted_at", "hidden_at"):
+        op.add_column("message", sa.Column(name, UTCDateTime(), nullable=True))
+    op.create_table(
+        "message_revision",
+        sa.Column("message_id", sa.Uuid(), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("content", sa.String(), nullable=False),
+        sa.Column("replaced_at", UTCDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["message_id"], ["message.id"], name=op.f("fk_message_revision_message_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("message_id", "number", name=op.f("pk_message_revision")),
+    )
 
 
 def downgrade() -> None:
+    op.drop_table("message_revision")
     op.drop_index("ix_thread_activity", table_name="thread")
     op.execute("DELETE FROM conversation WHERE kind = 'thread'")
+    for name in ("hidden_at", "deleted_at", "edited_at"):
+        op.drop_column("message", name)
     op.drop_table("thread")
     op.add_column(
         "conversation_member", sa.Column("last_read_seq", sa.Integer(), nullable=False, server_default=sa.text("0"))

@@ -11,13 +11,16 @@ from builders import Gateway, Person
 from sqlalchemy import Connection, select
 
 from storage.conversations.conversations import ConversationKind, MemberRole
-from storage.conversations.policy import RULES, Action
+from storage.conversations.policy import RULES, Action, Sender
 from storage.database.columns import Table
 
 DOCS = Path(__file__).parents[3] / "docs" / "api.md"
 
 UNTOUCHED_BY_RULES = {"allowance", "auth_session"}
 """Tables that a refused request may change: it still counts, and is seen."""
+
+USED_UP = {Action.change_members, Action.leave, Action.delete}
+"""What the next one cannot do to the same conversation any more."""
 
 KINDS = list(RULES)
 
@@ -32,10 +35,21 @@ class Place:
         self.path = f"/api/{kind}s/{id}"
 
     async def prepare(self) -> None:
-        """What some attempts need to be there."""
-        if self.kind is ConversationKind.chat:
-            said = await self.people["owner"].post(f"{self.path}/messages", {"content": "Hello"})
-            self.message = str(said.json()["id"])
+        """What some attempts need to be there: a message of each who may say one, and of one who may not any more."""
+        self.messages: dict[str, str] = {}
+        for name in ("viewer", "member", "moderator", "owner"):
+            if self.kind is ConversationKind.thread or name == "owner":
+                said = await self.people[name].post(f"{self.path}/messages", {"content": "Hello"})
+                assert said.status_code == 201, said.text
+                self.messages[name] = f"/api/messages/{said.json()['id']}"
+        demoted = await self.people["owner"].put(f"{self.path}/members/{self.people['viewer'].id}", {"role": "viewer"})
+        assert demoted.status_code == 200
+
+    def own(self, person: Person) -> str:
+        """The path of a message that this person sent, or of the owner's when they sent none."""
+        return next(
+            (self.messages[name] for name in self.messages if self.people[name] is person), self.messages["owner"]
+        )
 
 
 async def leave(person: Person, place: Place) -> httpx.Response:
@@ -66,10 +80,21 @@ ATTEMPTS: dict[tuple[ConversationKind, Action], list[Attempt]] = {
         lambda person, place: person.post(f"{place.path}/messages", {"content": "x"}),
     ],
     (ConversationKind.chat, Action.switch_branch): [
-        lambda person, place: person.patch(place.path, {"active_leaf": place.message})
+        lambda person, place: person.patch(place.path, {"active_leaf": place.messages["owner"].rpartition("/")[2]})
     ],
     (ConversationKind.chat, Action.replace_data): [
         lambda person, place: person.put(f"{place.path}/context", {"data": "x"})
+    ],
+    (ConversationKind.thread, Action.say): [
+        lambda person, place: person.post(f"{place.path}/messages", {"text": "x"}),
+    ],
+    (ConversationKind.thread, Action.edit_message): [
+        lambda person, place: person.patch(place.own(person), {"text": "x"}),
+    ],
+    (ConversationKind.thread, Action.delete_message): [lambda person, place: person.delete(place.own(person))],
+    (ConversationKind.thread, Action.hide_message): [
+        lambda person, place: person.put(f"{place.messages['owner']}/hidden"),
+        lambda person, place: person.delete(f"{place.messages['owner']}/hidden"),
     ],
     (ConversationKind.thread, Action.lock): [lambda person, place: person.patch(place.path, {"locked": True})],
     (ConversationKind.thread, Action.archive): [lambda person, place: person.patch(place.path, {"archived": True})],
@@ -85,8 +110,9 @@ async def open_place(people: dict[str, Person], kind: ConversationKind) -> Place
     opened = await owner.post(f"/api/{kind}s", body)
     assert opened.status_code == 201, opened.text
     place = Place(kind, people, opened.json()["id"])
-    for role in (MemberRole.viewer, MemberRole.member, MemberRole.moderator):
-        put = await owner.put(f"{place.path}/members/{people[role].id}", {"role": role})
+    for name in (MemberRole.viewer, MemberRole.member, MemberRole.moderator):
+        role = MemberRole.member if name is MemberRole.viewer else name
+        put = await owner.put(f"{place.path}/members/{people[name].id}", {"role": role})
         assert put.status_code == 200, put.text
     guest = await owner.put(f"{place.path}/members/{people['guest'].id}", {"role": "viewer"})
     assert guest.status_code == 200
@@ -110,18 +136,33 @@ async def test_every_cell_of_the_table(gateway: Gateway) -> None:
             for attempt in ATTEMPTS[kind, action]:
                 place = await open_place(people, kind)
                 for subject in ("root", "stranger", *MemberRole):
-                    allowed = subject in list(MemberRole) and MemberRole(subject).includes(needed)
+                    least = needed.least if isinstance(needed, Sender) else needed
+                    allowed = subject in list(MemberRole) and MemberRole(subject).includes(least)
                     before = await gateway.services.database.read(everything)
                     answer = await attempt(people[subject], place)
                     cell = (kind, action, subject, answer.text)
                     if allowed and (action, subject) != (Action.leave, "owner"):
                         assert answer.is_success, cell
-                        place = await open_place(people, kind)
+                        if action in USED_UP:
+                            place = await open_place(people, kind)
                         continue
                     seen = subject in list(MemberRole)
                     expected = 404 if not seen or allowed else 403  # the owner stays: there is nobody to remove
                     assert answer.status_code == expected, cell
                     assert await gateway.services.database.read(everything) == before, cell
+
+
+@pytest.mark.anyio
+async def test_what_a_sender_may_nobody_else_may(gateway: Gateway) -> None:
+    people = {name: await gateway.person(name) for name in ("root", "stranger", "guest", *MemberRole)}
+    place = await open_place(people, ConversationKind.thread)
+    for sender, path in place.messages.items():
+        for name, person in people.items():
+            if name == sender or name in ("root", "stranger"):
+                continue
+            for answer in (await person.patch(path, {"text": "x"}), await person.delete(path)):
+                assert answer.status_code == 403, (name, sender, answer.text)
+                assert answer.json()["detail"].startswith("Only its sender may ")
 
 
 def test_every_cell_has_an_attempt() -> None:

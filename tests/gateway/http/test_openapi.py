@@ -77,7 +77,17 @@ def test_every_operation_but_the_public_ones_needs_somebody(served: str) -> None
         for method, operation in operations.items():
             address = path.format(
                 **dict.fromkeys(
-                    ("user_id", "chat_id", "turn_id", "session_id", "token_id", "thread_id", "conversation_id"), NOBODY
+                    (
+                        "user_id",
+                        "chat_id",
+                        "turn_id",
+                        "session_id",
+                        "token_id",
+                        "thread_id",
+                        "conversation_id",
+                        "message_id",
+                    ),
+                    NOBODY,
                 ),
                 persona_id="mia",
             )

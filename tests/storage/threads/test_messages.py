@@ -1,0 +1,197 @@
+"""Messages of threads on both databases, with many at once wherever a rule could be raced."""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Awaitable, Iterable
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import Connection, select
+from sqlmodel import col
+
+from storage.database import Database
+from storage.errors import Conflict, NotFound, ThreadLocked
+from storage.people.audit_log import AuditEntry
+from storage.people.erasure import delete_user
+from storage.people.users import create_user
+from storage.threads.messages import (
+    ThreadMessage,
+    delete_message,
+    edit_message,
+    hide_message,
+    list_messages,
+    list_revisions,
+    load_message,
+    post_message,
+)
+from storage.threads.rows import MessageRevision, Visibility
+from storage.threads.threads import ThreadChange, change_thread, create_thread, delete_thread
+
+pytestmark = pytest.mark.anyio
+
+AT_ONCE = 16
+
+
+class Place:
+    """An open thread, its owner, and somebody else."""
+
+    def __init__(self, database: Database, owner: UUID, other: UUID, thread: UUID) -> None:
+        self.database = database
+        self.owner = owner
+        self.other = other
+        self.thread = thread
+
+    async def say(self, content: str = "x", by: UUID | None = None, parent_id: UUID | None = None) -> ThreadMessage:
+        return await self.database.write(
+            post_message, by or self.other, self.thread, content=content, tokens=1, parent_id=parent_id
+        )
+
+    async def all(self) -> list[ThreadMessage]:
+        return await self.database.read(list_messages, self.other, self.thread, limit=10_000)
+
+
+@pytest.fixture
+async def place(database: Database) -> Place:
+    owner, other = [
+        (await database.write(create_user, username=name, email=None, password_hash="hash")).id
+        for name in ("ada", "bob")
+    ]
+    thread = await database.write(create_thread, owner, title="t", visibility=Visibility.everyone)
+    return Place(database, owner, other, thread.id)
+
+
+async def all_of(calls: Iterable[Awaitable[Any]]) -> list[Any]:
+    return await asyncio.gather(*calls, return_exceptions=True)
+
+
+def kinds(outcomes: list[Any]) -> Counter[type]:
+    return Counter(type(outcome) for outcome in outcomes)
+
+
+async def test_messages_at_once_are_numbered_without_gaps(place: Place) -> None:
+    outcomes = await all_of(place.say(str(n)) for n in range(AT_ONCE))
+    assert kinds(outcomes) == {ThreadMessage: AT_ONCE}
+    assert [message.seq for message in await place.all()] == list(range(1, AT_ONCE + 1))
+
+
+async def test_after_the_lock_nothing_is_said(place: Place) -> None:
+    async def lock_and_count() -> int:
+        await place.database.write(change_thread, place.owner, place.thread, ThreadChange(locked=True))
+        return len(await place.all())
+
+    calls: list[Awaitable[Any]] = [place.say() for _ in range(AT_ONCE)]
+    calls.insert(AT_ONCE // 2, lock_and_count())
+    outcomes = await all_of(calls)
+    said = outcomes.pop(AT_ONCE // 2)
+    assert kinds(outcomes) == Counter({ThreadMessage: said, ThreadLocked: AT_ONCE - said})
+    assert len(await place.all()) == said
+    await place.database.write(change_thread, place.owner, place.thread, ThreadChange(locked=False))
+    assert (await place.say()).seq == said + 1  # refused messages took no number
+
+
+async def test_edits_at_once_leave_each_text_once(place: Place) -> None:
+    message = await place.say("first")
+    texts = [f"text {n}" for n in range(AT_ONCE)]
+    outcomes = await all_of(
+        place.database.write(edit_message, place.other, message.id, content=text, tokens=1) for text in texts
+    )
+    assert kinds(outcomes) == {ThreadMessage: AT_ONCE}
+    revisions = await place.database.read(list_revisions, place.owner, message.id, limit=100)
+    left = await place.database.read(load_message, place.owner, message.id)
+    assert [revision.number for revision in revisions] == list(range(1, AT_ONCE + 1))
+    assert revisions[0].content == "first"
+    assert sorted([*(revision.content for revision in revisions), left.content]) == sorted(["first", *texts])
+
+
+def revisions_left(connection: Connection, message_id: UUID) -> list[str]:
+    return list(
+        connection.execute(
+            select(col(MessageRevision.content)).where(col(MessageRevision.message_id) == message_id)
+        ).scalars()
+    )
+
+
+async def test_a_deletion_among_edits_leaves_no_text(place: Place) -> None:
+    message = await place.say("a secret")
+    calls: list[Awaitable[Any]] = [
+        place.database.write(edit_message, place.other, message.id, content=f"secret {n}", tokens=1)
+        for n in range(AT_ONCE)
+    ]
+    calls.insert(AT_ONCE // 2, place.database.write(delete_message, place.other, message.id))
+    outcomes = await all_of(calls)
+    assert set(kinds(outcomes)) <= {ThreadMessage, Conflict, type(None)}
+    left = await place.database.read(load_message, place.owner, message.id)
+    assert (left.content, left.deleted) == ("", True)
+    assert await place.database.read(revisions_left, message.id) == []
+
+
+def audited(connection: Connection) -> list[tuple[str, str]]:
+    rows = connection.execute(select(col(AuditEntry.action), col(AuditEntry.target)).order_by(col(AuditEntry.at)))
+    return [(row.action, row.target) for row in rows if row.action.startswith("message.")]
+
+
+async def test_hiding_at_once_is_audited_once(place: Place) -> None:
+    message = await place.say()
+    for hidden in (True, False):
+        await all_of(place.database.write(hide_message, place.owner, message.id, hidden=hidden) for _ in range(AT_ONCE))
+    expected = [("message.hidden", str(message.id)), ("message.shown", str(message.id))]
+    assert await place.database.read(audited) == expected
+
+
+async def test_a_thread_that_is_deleted_takes_what_is_being_said_along(place: Place) -> None:
+    first = await place.say()
+    calls: list[Awaitable[Any]] = [
+        *(place.say(parent_id=first.id) for _ in range(AT_ONCE)),
+        *(place.database.write(edit_message, place.other, first.id, content=str(n), tokens=1) for n in range(AT_ONCE)),
+    ]
+    random.Random(5).shuffle(calls)
+    calls.insert(AT_ONCE, place.database.write(delete_thread, place.owner, place.thread))
+    outcomes = await all_of(calls)
+    assert set(kinds(outcomes)) <= {ThreadMessage, NotFound, type(None)}, outcomes
+    with pytest.raises(NotFound):
+        await place.all()
+
+
+async def test_pages_neither_skip_nor_double_while_others_write(place: Place) -> None:
+    for n in range(30):
+        await place.say(str(n))
+    done = asyncio.Event()
+
+    async def write(seed: int) -> None:
+        dice, mine = random.Random(seed), []
+        while not done.is_set():
+            mine.append((await place.say()).id)
+            if dice.random() < 0.5:
+                await place.database.write(delete_message, place.other, mine.pop(dice.randrange(len(mine))))
+
+    async def forwards() -> None:
+        seen: list[int] = []
+        while len(seen) < 90:
+            after = seen[-1] if seen else 0
+            page = await place.database.read(list_messages, place.owner, place.thread, after=after, limit=3)
+            seen += [message.seq for message in page]
+        assert seen == list(range(1, len(seen) + 1))
+
+    async def backwards() -> None:
+        page = await place.database.read(list_messages, place.owner, place.thread, limit=3)
+        seen = [message.seq for message in page]
+        while seen[0] != 1:
+            page = await place.database.read(list_messages, place.owner, place.thread, before=seen[0], limit=3)
+            seen[:0] = [message.seq for message in page]
+        assert seen == list(range(1, len(seen) + 1))
+
+    writers = [asyncio.create_task(write(seed)) for seed in range(10)]
+    try:
+        await asyncio.gather(forwards(), backwards())
+    finally:
+        done.set()
+        await asyncio.gather(*writers)
+
+
+async def test_a_message_of_somebody_who_left_is_nobodys(place: Place) -> None:
+    message = await place.say()
+    await place.database.write(delete_user, place.other)
+    left = await place.database.read(load_message, place.owner, message.id)
+    assert (left.sender_id, left.sender_name, left.content) == (None, None, "x")
