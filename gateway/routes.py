@@ -10,6 +10,7 @@ from gateway.http.api_docs import docs_asset, openapi_document
 from gateway.operations import operations
 from gateway.threads import endpoints as threads
 from gateway.threads import message_endpoints as thread_messages
+from gateway.threads import reading_endpoints
 from gateway.turns import endpoints as turns
 from gateway.web import pages
 
@@ -21,6 +22,7 @@ ROUTES: list[ControllerRouterHandler] = [
     *member_endpoints.ROUTERS,
     threads.router,
     thread_messages.router,
+    reading_endpoints.router,
     turns.router,
     operations.router,
     openapi_document,

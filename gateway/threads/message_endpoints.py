@@ -26,6 +26,7 @@ from storage.threads.messages import (
     list_revisions,
     post_message,
 )
+from storage.threads.reading import note_access
 
 Caller = Request[Principal, Any, Any]
 
@@ -63,7 +64,10 @@ async def read_thread_messages(
         before=decode_cursor(before, Number),
         limit=limit + 1,
     )
-    return _page(found, limit, after, before, from_end=True)
+    told = _page(found, limit, after, before, from_end=True)
+    newest = told.data[-1].id if told.data else None
+    await database.write(note_access, request.user.user_id, thread_id, newest)
+    return told
 
 
 @get("/messages/{message_id:uuid}/replies", guards=[requires(Permission.threads_read)])
@@ -85,7 +89,11 @@ async def read_replies(
         before=decode_cursor(before, Number),
         limit=limit + 1,
     )
-    return _page(found, limit, after, before, from_end=False)
+    told = _page(found, limit, after, before, from_end=False)
+    if told.data:
+        newest = told.data[-1]
+        await database.write(note_access, request.user.user_id, newest.thread_id, newest.id)
+    return told
 
 
 def _page(

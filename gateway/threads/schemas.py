@@ -54,3 +54,15 @@ def text_of(data: NewThreadMessage | MessagePatch) -> str:
         )
     [(name, text)] = given
     return require_text(text, f"/{name}")
+
+
+class ReadUpTo(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """The newest message that a person has read."""
+
+    message_id: UUID
+
+
+class AccessReport(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """The newest message that a person has seen, if there is one."""
+
+    message_id: UUID | None = None

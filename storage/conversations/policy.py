@@ -29,6 +29,7 @@ class Action(StrEnum):
     edit_message = "edit a message"
     delete_message = "delete a message"
     hide_message = "hide a message and show it again"
+    read_access_log = "read the access log"
 
 
 class Sender(msgspec.Struct, frozen=True):
@@ -64,6 +65,7 @@ RULES: dict[ConversationKind, dict[Action, MemberRole | Sender]] = {
         Action.edit_message: Sender(MemberRole.member),
         Action.delete_message: Sender(MemberRole.viewer),
         Action.hide_message: MemberRole.moderator,
+        Action.read_access_log: MemberRole.owner,
     },
 }
 """The least role that may; an action that is not there does not exist in that kind of conversation."""

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Connection, Row, bindparam, delete, insert, select, tuple_, union_all, update
+from sqlalchemy import Connection, Row, bindparam, delete, func, insert, or_, select, tuple_, union_all, update
 from sqlmodel import col
 
 from storage.conversations.conversations import (
@@ -20,15 +20,20 @@ from storage.conversations.conversations import (
     add_owner,
     hold_conversation,
 )
+from storage.conversations.messages import Message
 from storage.conversations.policy import Action, require
 from storage.conversations.visibility import of_visible
 from storage.database.columns import new_id, now
 from storage.errors import NotFound
-from storage.threads.rows import Thread, Visibility
+from storage.threads.rows import ReadPosition, Thread, Visibility
 
 
 class SeenThread(msgspec.Struct, frozen=True, kw_only=True):
-    """A thread as one of those who see it does; `role` is theirs. `active_at` is when its newest message was sent."""
+    """A thread as one of those who see it does; `role` is theirs. `active_at` is when its newest message was sent.
+
+    `last_read_seq` is how far they have read, and `unread` counts the later messages of others that can be read: not
+    those that are deleted or hidden.
+    """
 
     id: UUID
     title: str
@@ -37,6 +42,8 @@ class SeenThread(msgspec.Struct, frozen=True, kw_only=True):
     archived: bool
     owner_id: UUID
     role: MemberRole
+    last_read_seq: int
+    unread: int
     created_at: datetime
     active_at: datetime
 
@@ -58,6 +65,20 @@ _TAKES = {
 }
 """What it takes to change each field of a `ThreadChange`."""
 
+_LAST_READ = func.coalesce(col(ReadPosition.seq), 0)
+_UNREAD = (
+    select(func.count())
+    .select_from(Message)
+    .where(
+        col(Message.conversation_id) == col(Conversation.id),
+        col(Message.seq) > _LAST_READ,
+        or_(col(Message.sender_id).is_(None), col(Message.sender_id) != bindparam("asker")),
+        col(Message.deleted_at).is_(None),
+        col(Message.hidden_at).is_(None),
+    )
+    .correlate(Conversation, ReadPosition)
+    .scalar_subquery()
+)
 _THREADS = of_visible(
     col(Conversation.id),
     col(Conversation.title),
@@ -67,7 +88,13 @@ _THREADS = of_visible(
     col(Conversation.owner_id),
     col(Conversation.created_at),
     col(Thread.active_at),
-).where(col(Conversation.kind) == ConversationKind.thread)
+    _LAST_READ.label("last_read_seq"),
+    _UNREAD.label("unread"),
+).outerjoin(
+    ReadPosition,
+    (col(ReadPosition.conversation_id) == col(Conversation.id)) & (col(ReadPosition.user_id) == bindparam("asker")),
+)
+_THREADS = _THREADS.where(col(Conversation.kind) == ConversationKind.thread)
 _ONE_THREAD = _THREADS.where(col(Conversation.id) == bindparam("thread"))
 _OPEN = select(col(Thread.conversation_id), col(Thread.active_at)).where(col(Thread.visibility) == Visibility.everyone)
 _MINE = (
@@ -164,6 +191,8 @@ def _thread(row: Row[Any]) -> SeenThread:
         archived=row.archived,
         owner_id=row.owner_id,
         role=MemberRole(row.role),
+        last_read_seq=row.last_read_seq,
+        unread=row.unread,
         created_at=row.created_at,
         active_at=row.active_at,
     )

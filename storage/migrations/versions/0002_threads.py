@@ -40,9 +40,44 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("message_id", "number", name=op.f("pk_message_revision")),
     )
+    op.create_table(
+        "read_position",
+        sa.Column("conversation_id", sa.Uuid(), nullable=False),
+        sa.Column("user_id", sa.Uuid(), nullable=False),
+        sa.Column("seq", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["conversation_id"], ["conversation.id"], name=op.f("fk_read_position_conversation_id"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(["user_id"], ["user.id"], name=op.f("fk_read_position_user_id"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("conversation_id", "user_id", name=op.f("pk_read_position")),
+    )
+    op.create_index(op.f("ix_read_position_user_id"), "read_position", ["user_id"], unique=False)
+    op.create_table(
+        "access_log",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("conversation_id", sa.Uuid(), nullable=False),
+        sa.Column("user_id", sa.Uuid(), nullable=False),
+        sa.Column("slot", sa.Integer(), nullable=False),
+        sa.Column("message_id", sa.Uuid(), nullable=True),
+        sa.Column("seq", sa.Integer(), nullable=False),
+        sa.Column("access_time", UTCDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["conversation_id"], ["conversation.id"], name=op.f("fk_access_log_conversation_id"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(["user_id"], ["user.id"], name=op.f("fk_access_log_user_id"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_access_log")),
+        sa.UniqueConstraint(
+            "user_id", "conversation_id", "slot", name=op.f("uq_access_log_user_id_conversation_id_slot")
+        ),
+    )
+    op.create_index("ix_access_log_newest", "access_log", ["conversation_id", "id"], unique=False)
 
 
 def downgrade() -> None:
+    op.drop_index("ix_access_log_newest", table_name="access_log")
+    op.drop_table("access_log")
+    op.drop_index(op.f("ix_read_position_user_id"), table_name="read_position")
+    op.drop_table("read_position")
     op.drop_table("message_revision")
     op.drop_index("ix_thread_activity", table_name="thread")
     op.execute("DELETE FROM conversation WHERE kind = 'thread'")

@@ -80,10 +80,22 @@ ATTEMPTS: dict[tuple[ConversationKind, Action], list[Attempt]] = {
         lambda person, place: person.post(f"{place.path}/messages", {"content": "x"}),
     ],
     (ConversationKind.chat, Action.switch_branch): [
-        lambda person, place: person.patch(place.path, {"active_leaf": place.messages["owner"].rpartition("/")[2]})
+        lambda person, place: person.patch(place.path, {"active_leaf": place.messages["owner"][-36:]})
     ],
     (ConversationKind.chat, Action.replace_data): [
         lambda person, place: person.put(f"{place.path}/context", {"data": "x"})
+    ],
+    (ConversationKind.thread, Action.read): [
+        lambda person, place: person.get(place.path),
+        lambda person, place: person.get(f"{place.path}/members"),
+        lambda person, place: person.get(f"{place.path}/messages"),
+        lambda person, place: person.get(f"{place.messages['owner']}/replies"),
+        lambda person, place: person.get(f"{place.messages['owner']}/revisions"),
+        lambda person, place: person.put(f"{place.path}/read", {"message_id": place.messages["owner"][-36:]}),
+        lambda person, place: person.post(f"{place.path}/access-log", {}),
+    ],
+    (ConversationKind.thread, Action.read_access_log): [
+        lambda person, place: person.get(f"{place.path}/access-log"),
     ],
     (ConversationKind.thread, Action.say): [
         lambda person, place: person.post(f"{place.path}/messages", {"text": "x"}),
