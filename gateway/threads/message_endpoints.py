@@ -13,20 +13,12 @@ from gateway.identity.guards import requires
 from gateway.identity.principal import Principal
 from gateway.policy import Permission
 from gateway.text import tokens_of
+from gateway.threads.emoji import require_emoji
 from gateway.threads.schemas import MessagePatch, NewThreadMessage, text_of
 from storage.database import Database
-from storage.threads.messages import (
-    Revision,
-    ThreadMessage,
-    delete_message,
-    edit_message,
-    hide_message,
-    list_messages,
-    list_replies,
-    list_revisions,
-    post_message,
-)
+from storage.threads.messages import Revision, ThreadMessage, list_messages, list_replies, list_revisions
 from storage.threads.reading import note_access
+from storage.threads.writing import delete_message, edit_message, hide_message, post_message, react
 
 Caller = Request[Principal, Any, Any]
 
@@ -167,6 +159,22 @@ async def show_again(request: Caller, message_id: FromPath[UUID], database: Name
     await database.write(hide_message, request.user.user_id, message_id, hidden=False)
 
 
+@put("/messages/{message_id:uuid}/reactions/{emoji:str}", guards=[requires(Permission.threads_write)])
+async def put_reaction(
+    request: Caller, message_id: FromPath[UUID], emoji: FromPath[str], database: NamedDependency[Database]
+) -> ThreadMessage:
+    """React to a message with an emoji."""
+    return await database.write(react, request.user.user_id, message_id, require_emoji(emoji), given=True)
+
+
+@delete("/messages/{message_id:uuid}/reactions/{emoji:str}", guards=[requires(Permission.threads_write)])
+async def remove_reaction(
+    request: Caller, message_id: FromPath[UUID], emoji: FromPath[str], database: NamedDependency[Database]
+) -> None:
+    """Take one's reaction back."""
+    await database.write(react, request.user.user_id, message_id, require_emoji(emoji), given=False)
+
+
 router = Router(
     "/api",
     route_handlers=[
@@ -178,6 +186,8 @@ router = Router(
         read_revisions,
         hide,
         show_again,
+        put_reaction,
+        remove_reaction,
     ],
     tags=["threads"],
 )

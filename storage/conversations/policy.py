@@ -28,6 +28,7 @@ class Action(StrEnum):
     delete = "delete it"
     edit_message = "edit a message"
     delete_message = "delete a message"
+    react = "react to a message"
     hide_message = "hide a message and show it again"
     read_access_log = "read the access log"
 
@@ -64,6 +65,7 @@ RULES: dict[ConversationKind, dict[Action, MemberRole | Sender]] = {
         Action.delete: MemberRole.owner,
         Action.edit_message: Sender(MemberRole.member),
         Action.delete_message: Sender(MemberRole.viewer),
+        Action.react: MemberRole.member,
         Action.hide_message: MemberRole.moderator,
         Action.read_access_log: MemberRole.owner,
     },

@@ -71,9 +71,24 @@ def upgrade() -> None:
         ),
     )
     op.create_index("ix_access_log_newest", "access_log", ["conversation_id", "id"], unique=False)
+    op.create_table(
+        "reaction",
+        sa.Column("message_id", sa.Uuid(), nullable=False),
+        sa.Column("emoji", sa.String(), nullable=False),
+        sa.Column("user_id", sa.Uuid(), nullable=False),
+        sa.Column("reacted_at", UTCDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["message_id"], ["message.id"], name=op.f("fk_reaction_message_id"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(["user_id"], ["user.id"], name=op.f("fk_reaction_user_id"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("message_id", "emoji", "user_id", name=op.f("pk_reaction")),
+    )
+    op.create_index(op.f("ix_reaction_user_id"), "reaction", ["user_id"], unique=False)
 
 
 def downgrade() -> None:
+    op.drop_index(op.f("ix_reaction_user_id"), table_name="reaction")
+    op.drop_table("reaction")
     op.drop_index("ix_access_log_newest", table_name="access_log")
     op.drop_table("access_log")
     op.drop_index(op.f("ix_read_position_user_id"), table_name="read_position")

@@ -104,6 +104,10 @@ ATTEMPTS: dict[tuple[ConversationKind, Action], list[Attempt]] = {
         lambda person, place: person.patch(place.own(person), {"text": "x"}),
     ],
     (ConversationKind.thread, Action.delete_message): [lambda person, place: person.delete(place.own(person))],
+    (ConversationKind.thread, Action.react): [
+        lambda person, place: person.put(f"{place.messages['owner']}/reactions/👍"),
+        lambda person, place: person.delete(f"{place.messages['owner']}/reactions/👍"),
+    ],
     (ConversationKind.thread, Action.hide_message): [
         lambda person, place: person.put(f"{place.messages['owner']}/hidden"),
         lambda person, place: person.delete(f"{place.messages['owner']}/hidden"),

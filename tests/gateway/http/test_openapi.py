@@ -90,6 +90,7 @@ def test_every_operation_but_the_public_ones_needs_somebody(served: str) -> None
                     NOBODY,
                 ),
                 persona_id="mia",
+                emoji="x",
             )
             answer = httpx.request(method, served + address, headers={"x-forwarded-for": "203.0.113.9"})
             if operation.get("security") == []:

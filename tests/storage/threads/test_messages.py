@@ -16,18 +16,11 @@ from storage.errors import Conflict, NotFound, ThreadLocked
 from storage.people.audit_log import AuditEntry
 from storage.people.erasure import delete_user
 from storage.people.users import create_user
-from storage.threads.messages import (
-    ThreadMessage,
-    delete_message,
-    edit_message,
-    hide_message,
-    list_messages,
-    list_revisions,
-    load_message,
-    post_message,
-)
+from storage.threads.messages import ThreadMessage, list_messages, list_revisions, load_message
+from storage.threads.reactions import MOST_EMOJIS, ReactionCount
 from storage.threads.rows import MessageRevision, Visibility
 from storage.threads.threads import ThreadChange, change_thread, create_thread, delete_thread
+from storage.threads.writing import delete_message, edit_message, hide_message, post_message, react
 
 pytestmark = pytest.mark.anyio
 
@@ -125,6 +118,27 @@ async def test_a_deletion_among_edits_leaves_no_text(place: Place) -> None:
     left = await place.database.read(load_message, place.owner, message.id)
     assert (left.content, left.deleted) == ("", True)
     assert await place.database.read(revisions_left, message.id) == []
+
+
+async def test_a_person_reacts_once_however_often_they_do(place: Place) -> None:
+    message = await place.say()
+    outcomes = await all_of(
+        place.database.write(react, place.other, message.id, "👍", given=True) for _ in range(AT_ONCE)
+    )
+    assert kinds(outcomes) == {ThreadMessage: AT_ONCE}
+    left = await place.database.read(load_message, place.owner, message.id)
+    assert left.reactions == (ReactionCount("👍", 1, False),)
+
+
+async def test_a_message_has_so_many_emojis_and_no_more(place: Place) -> None:
+    message = await place.say()
+    emojis = [chr(0x1F600 + number) for number in range(MOST_EMOJIS + AT_ONCE)]
+    outcomes = await all_of(place.database.write(react, place.other, message.id, emoji, given=True) for emoji in emojis)
+    assert kinds(outcomes) == {ThreadMessage: MOST_EMOJIS, Conflict: AT_ONCE}
+    left = await place.database.read(load_message, place.owner, message.id)
+    assert len(left.reactions) == MOST_EMOJIS
+    again = await place.database.write(react, place.owner, message.id, left.reactions[0].emoji, given=True)
+    assert again.reactions[0].count == 2
 
 
 def audited(connection: Connection) -> list[tuple[str, str]]:

@@ -15,10 +15,11 @@ from storage.errors import Forbidden, NotFound
 from storage.people.erasure import delete_user
 from storage.people.users import create_user
 from storage.threads import reading
-from storage.threads.messages import ThreadMessage, delete_message, hide_message, list_messages, post_message
+from storage.threads.messages import ThreadMessage, list_messages
 from storage.threads.reading import list_accesses, mark_read, note_access
 from storage.threads.rows import Visibility
 from storage.threads.threads import create_thread, delete_thread, list_threads, load_thread
+from storage.threads.writing import delete_message, hide_message, post_message
 
 pytestmark = pytest.mark.anyio
 
