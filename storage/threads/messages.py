@@ -20,6 +20,7 @@ from storage.conversations.policy import Action
 from storage.conversations.visibility import ROLE, of_visible, require_action
 from storage.errors import Conflict, Forbidden, NotFound
 from storage.people.users import User
+from storage.threads.mentions import find_mentions
 from storage.threads.reactions import (
     ReactionCount,
     count_reactions,
@@ -43,6 +44,7 @@ class ThreadMessage(msgspec.Struct, frozen=True, kw_only=True):
     root_id: UUID | None
     deleted: bool
     hidden: bool
+    mentions: tuple[UUID, ...]
     reactions: tuple[ReactionCount, ...]
     sent_at: datetime
     edited_at: datetime | None
@@ -168,7 +170,8 @@ def find_message(connection: Connection, asker: UUID, message_id: UUID) -> Row[A
 
 
 def _messages(connection: Connection, asker: UUID, rows: Sequence[Row[Any]]) -> list[ThreadMessage]:
-    reactions = count_reactions(connection, asker, [row.id for row in rows])
+    ids = [row.id for row in rows]
+    mentions, reactions = find_mentions(connection, ids), count_reactions(connection, asker, ids)
     return [
         ThreadMessage(
             id=row.id,
@@ -181,6 +184,7 @@ def _messages(connection: Connection, asker: UUID, rows: Sequence[Row[Any]]) -> 
             root_id=row.root_id,
             deleted=row.deleted,
             hidden=row.hidden,
+            mentions=mentions.get(row.id, ()) if row.sees_text else (),
             reactions=reactions.get(row.id, ()),
             sent_at=row.sent_at,
             edited_at=row.edited_at,

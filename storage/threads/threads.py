@@ -25,6 +25,7 @@ from storage.conversations.policy import Action, require
 from storage.conversations.visibility import of_visible
 from storage.database.columns import new_id, now
 from storage.errors import NotFound
+from storage.threads.mentions import Mention
 from storage.threads.rows import ReadPosition, Thread, Visibility
 
 
@@ -32,7 +33,7 @@ class SeenThread(msgspec.Struct, frozen=True, kw_only=True):
     """A thread as one of those who see it does; `role` is theirs. `active_at` is when its newest message was sent.
 
     `last_read_seq` is how far they have read, and `unread` counts the later messages of others that can be read: not
-    those that are deleted or hidden.
+    those that are deleted or hidden. `unread_mentions` counts those of them that mention the reader.
     """
 
     id: UUID
@@ -44,6 +45,7 @@ class SeenThread(msgspec.Struct, frozen=True, kw_only=True):
     role: MemberRole
     last_read_seq: int
     unread: int
+    unread_mentions: int
     created_at: datetime
     active_at: datetime
 
@@ -66,15 +68,27 @@ _TAKES = {
 """What it takes to change each field of a `ThreadChange`."""
 
 _LAST_READ = func.coalesce(col(ReadPosition.seq), 0)
+_COUNTS_AS_UNREAD = (
+    or_(col(Message.sender_id).is_(None), col(Message.sender_id) != bindparam("asker")),
+    col(Message.deleted_at).is_(None),
+    col(Message.hidden_at).is_(None),
+)
 _UNREAD = (
     select(func.count())
     .select_from(Message)
+    .where(col(Message.conversation_id) == col(Conversation.id), col(Message.seq) > _LAST_READ, *_COUNTS_AS_UNREAD)
+    .correlate(Conversation, ReadPosition)
+    .scalar_subquery()
+)
+_UNREAD_MENTIONS = (
+    select(func.count())
+    .select_from(Mention)
+    .join(Message, col(Message.id) == col(Mention.message_id))
     .where(
-        col(Message.conversation_id) == col(Conversation.id),
-        col(Message.seq) > _LAST_READ,
-        or_(col(Message.sender_id).is_(None), col(Message.sender_id) != bindparam("asker")),
-        col(Message.deleted_at).is_(None),
-        col(Message.hidden_at).is_(None),
+        col(Mention.user_id) == bindparam("asker"),
+        col(Mention.conversation_id) == col(Conversation.id),
+        col(Mention.seq) > _LAST_READ,
+        *_COUNTS_AS_UNREAD,
     )
     .correlate(Conversation, ReadPosition)
     .scalar_subquery()
@@ -90,6 +104,7 @@ _THREADS = of_visible(
     col(Thread.active_at),
     _LAST_READ.label("last_read_seq"),
     _UNREAD.label("unread"),
+    _UNREAD_MENTIONS.label("unread_mentions"),
 ).outerjoin(
     ReadPosition,
     (col(ReadPosition.conversation_id) == col(Conversation.id)) & (col(ReadPosition.user_id) == bindparam("asker")),
@@ -193,6 +208,7 @@ def _thread(row: Row[Any]) -> SeenThread:
         role=MemberRole(row.role),
         last_read_seq=row.last_read_seq,
         unread=row.unread,
+        unread_mentions=row.unread_mentions,
         created_at=row.created_at,
         active_at=row.active_at,
     )

@@ -17,6 +17,7 @@ from storage.conversations.visibility import require_action
 from storage.database.columns import UTCDateTime, new_id, now
 from storage.errors import Conflict, Forbidden, NotFound, ThreadLocked
 from storage.people.audit_log import record
+from storage.threads.mentions import forget_mentions, keep_mentions
 from storage.threads.messages import ThreadMessage, find_message, load_message
 from storage.threads.reactions import add_reaction, forget_reactions, remove_reaction
 from storage.threads.rows import MessageRevision, Thread
@@ -90,6 +91,7 @@ def post_message(
             sender_id=asker,
         ),
     )
+    keep_mentions(connection, thread_id, message_id, seq, content)
     return load_message(connection, asker, message_id)
 
 
@@ -102,7 +104,8 @@ def edit_message(connection: Connection, asker: UUID, message_id: UUID, *, conte
     _require_open(connection, message.thread_id)
     bound = {"message": message_id, "new": content, "moment": now()}
     connection.execute(_KEEP_REVISION, bound)
-    connection.execute(_EDIT, {**bound, "count": tokens})
+    if connection.execute(_EDIT, {**bound, "count": tokens}).rowcount:
+        keep_mentions(connection, message.thread_id, message_id, message.seq, content)
     edited = load_message(connection, asker, message_id)
     if edited.deleted:
         raise Conflict("This message was deleted. Say it again.")
@@ -112,6 +115,7 @@ def edit_message(connection: Connection, asker: UUID, message_id: UUID, *, conte
 def delete_message(connection: Connection, asker: UUID, message_id: UUID) -> None:
     """Take a message back; takes its sender. Its text, revisions and reactions go, its place stays for replies."""
     _find_and_hold(connection, asker, message_id, Action.delete_message)
+    forget_mentions(connection, message_id)
     forget_reactions(connection, message_id)
     connection.execute(delete(MessageRevision).where(col(MessageRevision.message_id) == message_id))
     connection.execute(

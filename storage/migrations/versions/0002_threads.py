@@ -84,9 +84,22 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("message_id", "emoji", "user_id", name=op.f("pk_reaction")),
     )
     op.create_index(op.f("ix_reaction_user_id"), "reaction", ["user_id"], unique=False)
+    op.create_table(
+        "mention",
+        sa.Column("message_id", sa.Uuid(), nullable=False),
+        sa.Column("user_id", sa.Uuid(), nullable=False),
+        sa.Column("conversation_id", sa.Uuid(), nullable=False),
+        sa.Column("seq", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(["message_id"], ["message.id"], name=op.f("fk_mention_message_id"), ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(["user_id"], ["user.id"], name=op.f("fk_mention_user_id"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("message_id", "user_id", name=op.f("pk_mention")),
+    )
+    op.create_index("ix_mention_of_person", "mention", ["user_id", "conversation_id", "seq"], unique=False)
 
 
 def downgrade() -> None:
+    op.drop_index("ix_mention_of_person", table_name="mention")
+    op.drop_table("mention")
     op.drop_index(op.f("ix_reaction_user_id"), table_name="reaction")
     op.drop_table("reaction")
     op.drop_index("ix_access_log_newest", table_name="access_log")

@@ -86,7 +86,8 @@ async def test_after_the_lock_nothing_is_said(place: Place) -> None:
 
 async def test_edits_at_once_leave_each_text_once(place: Place) -> None:
     message = await place.say("first")
-    texts = [f"text {n}" for n in range(AT_ONCE)]
+    names = {"@ada": place.owner, "@bob": place.other}
+    texts = [f"text {n} {list(names)[n % 2]}" for n in range(AT_ONCE)]
     outcomes = await all_of(
         place.database.write(edit_message, place.other, message.id, content=text, tokens=1) for text in texts
     )
@@ -95,6 +96,7 @@ async def test_edits_at_once_leave_each_text_once(place: Place) -> None:
     left = await place.database.read(load_message, place.owner, message.id)
     assert [revision.number for revision in revisions] == list(range(1, AT_ONCE + 1))
     assert revisions[0].content == "first"
+    assert left.mentions == (names[left.content.split()[-1]],)
     assert sorted([*(revision.content for revision in revisions), left.content]) == sorted(["first", *texts])
 
 

@@ -19,7 +19,7 @@ from storage.threads.messages import ThreadMessage, list_messages
 from storage.threads.reading import list_accesses, mark_read, note_access
 from storage.threads.rows import Visibility
 from storage.threads.threads import create_thread, delete_thread, list_threads, load_thread
-from storage.threads.writing import delete_message, hide_message, post_message
+from storage.threads.writing import delete_message, edit_message, hide_message, post_message
 
 pytestmark = pytest.mark.anyio
 
@@ -31,8 +31,8 @@ def person(connection: Connection, name: str) -> UUID:
     return create_user(connection, username=name, email=None, password_hash="hash").id
 
 
-def say(connection: Connection, who: UUID, thread_id: UUID) -> ThreadMessage:
-    return post_message(connection, who, thread_id, content="x", tokens=1, parent_id=None)
+def say(connection: Connection, who: UUID, thread_id: UUID, content: str = "x") -> ThreadMessage:
+    return post_message(connection, who, thread_id, content=content, tokens=1, parent_id=None)
 
 
 def one_history(connection: Connection, seed: int) -> None:
@@ -46,7 +46,10 @@ def one_history(connection: Connection, seed: int) -> None:
     for step in range(24):
         messages = list_messages(connection, owner, thread.id, limit=100)
         chosen = dice.choice(messages) if messages else None
-        match dice.choice(["say", "say", "say", "delete", "hide", "show", "read"]):
+        text = f"@p{seed}-{dice.randrange(4)}!" if dice.random() < 0.5 else "x"
+        match dice.choice(["say", "say", "say", "edit", "delete", "hide", "show", "read"]):
+            case "edit" if chosen is not None and chosen.sender_id is not None and not chosen.deleted:
+                edit_message(connection, chosen.sender_id, chosen.id, content=text, tokens=1)
             case "delete" if chosen is not None and chosen.sender_id is not None:
                 delete_message(connection, chosen.sender_id, chosen.id)
             case "hide" | "show" as verb if chosen is not None:
@@ -56,7 +59,7 @@ def one_history(connection: Connection, seed: int) -> None:
                 mark_read(connection, reader, thread.id, chosen.id)
                 read[reader] = max(read[reader], chosen.seq)
             case _:
-                say(connection, dice.choice([*people, leaver] if step < 12 else people), thread.id)
+                say(connection, dice.choice([*people, leaver] if step < 12 else people), thread.id, text)
         if step == 12:
             delete_user(connection, leaver)
         messages = list_messages(connection, owner, thread.id, limit=100)
@@ -67,7 +70,9 @@ def one_history(connection: Connection, seed: int) -> None:
                 if message.seq > read[who] and message.sender_id != who and not message.deleted and not message.hidden
             ]
             seen = load_thread(connection, who, thread.id)
-            assert (seen.unread, seen.last_read_seq) == (len(unread), read[who]), (seed, step)
+            mentions = [message for message in unread if f"-{people.index(who)}!" in message.content]
+            expected = (len(unread), len(mentions), read[who])
+            assert (seen.unread, seen.unread_mentions, seen.last_read_seq) == expected, (seed, step)
     listed = {seen.id: seen for seen in list_threads(connection, owner, limit=1000)}
     assert listed[thread.id] == load_thread(connection, owner, thread.id)
 
