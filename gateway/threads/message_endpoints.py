@@ -16,9 +16,9 @@ from gateway.text import tokens_of
 from gateway.threads.emoji import require_emoji
 from gateway.threads.schemas import MessagePatch, NewThreadMessage, text_of
 from storage.database import Database
-from storage.threads.messages import Revision, ThreadMessage, list_messages, list_replies, list_revisions
+from storage.threads.messages import Revision, ThreadMessage, list_messages, list_pinned, list_replies, list_revisions
 from storage.threads.reading import note_access
-from storage.threads.writing import delete_message, edit_message, hide_message, post_message, react
+from storage.threads.writing import delete_message, edit_message, hide_message, pin_message, post_message, react
 
 Caller = Request[Principal, Any, Any]
 
@@ -159,6 +159,26 @@ async def show_again(request: Caller, message_id: FromPath[UUID], database: Name
     await database.write(hide_message, request.user.user_id, message_id, hidden=False)
 
 
+@get("/threads/{thread_id:uuid}/pinned", guards=[requires(Permission.threads_read)])
+async def read_pinned(
+    request: Caller, thread_id: FromPath[UUID], database: NamedDependency[Database]
+) -> Page[ThreadMessage]:
+    """The pinned messages of a thread, the latest pinned first."""
+    return Page(await database.read(list_pinned, request.user.user_id, thread_id), next=None, prev=None)
+
+
+@put("/messages/{message_id:uuid}/pinned", guards=[requires(Permission.threads_write)])
+async def pin(request: Caller, message_id: FromPath[UUID], database: NamedDependency[Database]) -> ThreadMessage:
+    """Pin a message for all who see the thread; for moderators."""
+    return await database.write(pin_message, request.user.user_id, message_id, pinned=True)
+
+
+@delete("/messages/{message_id:uuid}/pinned", guards=[requires(Permission.threads_write)])
+async def unpin(request: Caller, message_id: FromPath[UUID], database: NamedDependency[Database]) -> None:
+    """Unpin a message; for moderators."""
+    await database.write(pin_message, request.user.user_id, message_id, pinned=False)
+
+
 @put("/messages/{message_id:uuid}/reactions/{emoji:str}", guards=[requires(Permission.threads_write)])
 async def put_reaction(
     request: Caller, message_id: FromPath[UUID], emoji: FromPath[str], database: NamedDependency[Database]
@@ -186,6 +206,9 @@ router = Router(
         read_revisions,
         hide,
         show_again,
+        read_pinned,
+        pin,
+        unpin,
         put_reaction,
         remove_reaction,
     ],

@@ -23,6 +23,7 @@ from sqlalchemy import (
     insert,
     literal,
     select,
+    text,
     update,
 )
 from sqlmodel import Field, col
@@ -81,6 +82,12 @@ class Message(Table, table=True):
             name="state",
         ),
         Index("ix_message_parent_id", "conversation_id", "parent_id"),
+        Index(
+            "ix_message_pinned",
+            "conversation_id",
+            sqlite_where=text("pinned_at IS NOT NULL"),
+            postgresql_where=text("pinned_at IS NOT NULL"),
+        ),
     )
 
     id: UUID = Field(primary_key=True)
@@ -100,6 +107,7 @@ class Message(Table, table=True):
     edited_at: datetime | None = Field(sa_type=UTCDateTime)
     deleted_at: datetime | None = Field(sa_type=UTCDateTime)
     hidden_at: datetime | None = Field(sa_type=UTCDateTime)
+    pinned_at: datetime | None = Field(sa_type=UTCDateTime)
 
 
 class BranchMessage(msgspec.Struct, frozen=True, kw_only=True):

@@ -30,6 +30,7 @@ class Action(StrEnum):
     delete_message = "delete a message"
     react = "react to a message"
     hide_message = "hide a message and show it again"
+    pin_message = "pin a message and unpin it"
     read_access_log = "read the access log"
 
 
@@ -67,6 +68,7 @@ RULES: dict[ConversationKind, dict[Action, MemberRole | Sender]] = {
         Action.delete_message: Sender(MemberRole.viewer),
         Action.react: MemberRole.member,
         Action.hide_message: MemberRole.moderator,
+        Action.pin_message: MemberRole.moderator,
         Action.read_access_log: MemberRole.owner,
     },
 }

@@ -44,6 +44,7 @@ class ThreadMessage(msgspec.Struct, frozen=True, kw_only=True):
     root_id: UUID | None
     deleted: bool
     hidden: bool
+    pinned: bool
     mentions: tuple[UUID, ...]
     reactions: tuple[ReactionCount, ...]
     sent_at: datetime
@@ -73,6 +74,7 @@ _MESSAGES = (
         col(Message.root_id),
         col(Message.deleted_at).is_not(None).label("deleted"),
         col(Message.hidden_at).is_not(None).label("hidden"),
+        col(Message.pinned_at).is_not(None).label("pinned"),
         col(Message.sent_at),
         col(Message.edited_at),
         _SEES_TEXT.label("sees_text"),
@@ -81,6 +83,9 @@ _MESSAGES = (
     .outerjoin(_SENDER, col(_SENDER.id) == col(Message.sender_id))
 )
 _OF_THREAD = _MESSAGES.where(col(Conversation.id) == bindparam("thread"))
+_PINNED = _OF_THREAD.where(col(Message.pinned_at).is_not(None)).order_by(
+    col(Message.pinned_at).desc(), col(Message.seq).desc()
+)
 _ONE = _MESSAGES.add_columns(col(Conversation.kind)).where(col(Message.id) == bindparam("message"))
 
 
@@ -127,6 +132,12 @@ def list_replies(
     else:
         rows = connection.execute(query.where(seq > (after or 0)).order_by(seq), bound).all()
     return _messages(connection, asker, rows)
+
+
+def list_pinned(connection: Connection, asker: UUID, thread_id: UUID) -> list[ThreadMessage]:
+    """The pinned messages of a thread, the latest pinned first."""
+    require_action(connection, asker, ConversationKind.thread, thread_id, Action.read)
+    return _messages(connection, asker, connection.execute(_PINNED, {"asker": asker, "thread": thread_id}).all())
 
 
 def list_revisions(
@@ -184,6 +195,7 @@ def _messages(connection: Connection, asker: UUID, rows: Sequence[Row[Any]]) -> 
             root_id=row.root_id,
             deleted=row.deleted,
             hidden=row.hidden,
+            pinned=row.pinned,
             mentions=mentions.get(row.id, ()) if row.sees_text else (),
             reactions=reactions.get(row.id, ()),
             sent_at=row.sent_at,

@@ -1,4 +1,4 @@
-"""Messages of threads as people write them: saying, editing, taking back, hiding, reacting.
+"""Messages of threads as people write them: saying, editing, taking back, reacting, hiding, pinning.
 
 All changes of a thread's messages take its conversation's row first, so they come one after another.
 """
@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, Row, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy.orm import aliased
 from sqlmodel import col
 
 from providers.messages import Role
@@ -21,6 +22,9 @@ from storage.threads.mentions import forget_mentions, keep_mentions
 from storage.threads.messages import ThreadMessage, find_message, load_message
 from storage.threads.reactions import add_reaction, forget_reactions, remove_reaction
 from storage.threads.rows import MessageRevision, Thread
+
+MOST_PINS = 50
+"""Pinned messages that a thread may have."""
 
 _ROOT = select(func.coalesce(col(Message.root_id), col(Message.id))).where(
     col(Message.conversation_id) == bindparam("thread"), col(Message.id) == bindparam("parent")
@@ -57,6 +61,23 @@ _EDIT = (
     update(Message)
     .where(*_CHANGES_TEXT)
     .values(content=bindparam("new"), tokens=bindparam("count"), edited_at=bindparam("moment", type_=UTCDateTime))
+)
+_PINNED = aliased(Message)
+_PINS = (
+    select(func.count())
+    .select_from(_PINNED)
+    .where(col(_PINNED.conversation_id) == bindparam("thread"), col(_PINNED.pinned_at).is_not(None))
+    .scalar_subquery()
+)
+_PIN = (
+    update(Message)
+    .where(
+        col(Message.id) == bindparam("message"),
+        col(Message.pinned_at).is_(None),
+        col(Message.deleted_at).is_(None),
+        _PINS < MOST_PINS,
+    )
+    .values(pinned_at=bindparam("moment", type_=UTCDateTime))
 )
 
 
@@ -121,7 +142,7 @@ def delete_message(connection: Connection, asker: UUID, message_id: UUID) -> Non
     connection.execute(
         update(Message)
         .where(col(Message.id) == message_id, col(Message.deleted_at).is_(None))
-        .values(content="", tokens=0, deleted_at=now())
+        .values(content="", tokens=0, deleted_at=now(), pinned_at=None)
     )
 
 
@@ -136,6 +157,25 @@ def hide_message(connection: Connection, asker: UUID, message_id: UUID, *, hidde
         action = "message.hidden" if hidden else "message.shown"
         record(connection, asker, action, str(message_id), thread=str(message.thread_id))
     return load_message(connection, asker, message_id)
+
+
+def pin_message(connection: Connection, asker: UUID, message_id: UUID, *, pinned: bool) -> ThreadMessage:
+    """Pin a message for all who see the thread, or unpin it; takes a moderator.
+
+    Raises `Conflict` for a deleted message, and when `MOST_PINS` are pinned.
+    """
+    message = _find_and_hold(connection, asker, message_id, Action.pin_message)
+    if not pinned:
+        connection.execute(update(Message).where(col(Message.id) == message_id).values(pinned_at=None))
+        return load_message(connection, asker, message_id)
+    bound = {"message": message_id, "thread": message.thread_id, "moment": now()}
+    connection.execute(_PIN, bound)
+    left = load_message(connection, asker, message_id)
+    if left.deleted:
+        raise Conflict("This message was deleted.")
+    if not left.pinned:
+        raise Conflict(f"This thread has {MOST_PINS} pinned messages. Unpin one first.")
+    return left
 
 
 def react(connection: Connection, asker: UUID, message_id: UUID, emoji: str, *, given: bool) -> ThreadMessage:

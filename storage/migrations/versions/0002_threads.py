@@ -27,8 +27,16 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("conversation_id", name=op.f("pk_thread")),
     )
     op.create_index("ix_thread_activity", "thread", ["visibility", "active_at", "conversation_id"], unique=False)
-    for name in ("edited_at", "deleted_at", "hidden_at"):
+    for name in ("edited_at", "deleted_at", "hidden_at", "pinned_at"):
         op.add_column("message", sa.Column(name, UTCDateTime(), nullable=True))
+    op.create_index(
+        "ix_message_pinned",
+        "message",
+        ["conversation_id"],
+        unique=False,
+        sqlite_where=sa.text("pinned_at IS NOT NULL"),
+        postgresql_where=sa.text("pinned_at IS NOT NULL"),
+    )
     op.create_table(
         "message_revision",
         sa.Column("message_id", sa.Uuid(), nullable=False),
@@ -109,7 +117,13 @@ def downgrade() -> None:
     op.drop_table("message_revision")
     op.drop_index("ix_thread_activity", table_name="thread")
     op.execute("DELETE FROM conversation WHERE kind = 'thread'")
-    for name in ("hidden_at", "deleted_at", "edited_at"):
+    op.drop_index(
+        "ix_message_pinned",
+        table_name="message",
+        sqlite_where=sa.text("pinned_at IS NOT NULL"),
+        postgresql_where=sa.text("pinned_at IS NOT NULL"),
+    )
+    for name in ("pinned_at", "hidden_at", "deleted_at", "edited_at"):
         op.drop_column("message", name)
     op.drop_table("thread")
     op.add_column(

@@ -89,6 +89,7 @@ ATTEMPTS: dict[tuple[ConversationKind, Action], list[Attempt]] = {
         lambda person, place: person.get(place.path),
         lambda person, place: person.get(f"{place.path}/members"),
         lambda person, place: person.get(f"{place.path}/messages"),
+        lambda person, place: person.get(f"{place.path}/pinned"),
         lambda person, place: person.get(f"{place.messages['owner']}/replies"),
         lambda person, place: person.get(f"{place.messages['owner']}/revisions"),
         lambda person, place: person.put(f"{place.path}/read", {"message_id": place.messages["owner"][-36:]}),
@@ -107,6 +108,10 @@ ATTEMPTS: dict[tuple[ConversationKind, Action], list[Attempt]] = {
     (ConversationKind.thread, Action.react): [
         lambda person, place: person.put(f"{place.messages['owner']}/reactions/👍"),
         lambda person, place: person.delete(f"{place.messages['owner']}/reactions/👍"),
+    ],
+    (ConversationKind.thread, Action.pin_message): [
+        lambda person, place: person.put(f"{place.messages['owner']}/pinned"),
+        lambda person, place: person.delete(f"{place.messages['owner']}/pinned"),
     ],
     (ConversationKind.thread, Action.hide_message): [
         lambda person, place: person.put(f"{place.messages['owner']}/hidden"),

@@ -229,3 +229,19 @@ async def test_what_was_said_outlives_its_sender(gateway: Gateway) -> None:
     assert (await bob.delete("/api/me", {"password": "a long enough passphrase"})).status_code == 204
     assert await read(ada, open_) == [{**said, "sender_id": None, "sender_name": None}]
     assert (await ada.delete(f"/api/messages/{said['id']}")).status_code == 403
+
+
+async def test_pins_are_shown_to_all_the_latest_first(gateway: Gateway) -> None:
+    ada, bob = await gateway.person("ada"), await gateway.person("bob")
+    open_ = await thread(ada)
+    said = [(await say(bob, open_, text))["id"] for text in ("one", "two", "three")]
+    assert (await bob.put(f"/api/messages/{said[0]}/pinned")).status_code == 403
+    for message in (said[1], said[0], said[1]):
+        assert (await ada.put(f"/api/messages/{message}/pinned")).json()["pinned"] is True
+    path = f"/api/threads/{open_}/pinned"
+    assert [message["content"] for message in (await bob.get(path)).json()["data"]] == ["one", "two"]
+    assert (await ada.delete(f"/api/messages/{said[0]}/pinned")).status_code == 204
+    await bob.delete(f"/api/messages/{said[1]}")
+    assert (await bob.get(path)).json() == {"data": [], "next": None, "prev": None}
+    refused = await ada.put(f"/api/messages/{said[1]}/pinned")
+    assert (refused.status_code, refused.json()["detail"]) == (409, "This message was deleted.")

@@ -16,11 +16,19 @@ from storage.errors import Conflict, NotFound, ThreadLocked
 from storage.people.audit_log import AuditEntry
 from storage.people.erasure import delete_user
 from storage.people.users import create_user
-from storage.threads.messages import ThreadMessage, list_messages, list_revisions, load_message
+from storage.threads.messages import ThreadMessage, list_messages, list_pinned, list_revisions, load_message
 from storage.threads.reactions import MOST_EMOJIS, ReactionCount
 from storage.threads.rows import MessageRevision, Visibility
 from storage.threads.threads import ThreadChange, change_thread, create_thread, delete_thread
-from storage.threads.writing import delete_message, edit_message, hide_message, post_message, react
+from storage.threads.writing import (
+    MOST_PINS,
+    delete_message,
+    edit_message,
+    hide_message,
+    pin_message,
+    post_message,
+    react,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -141,6 +149,20 @@ async def test_a_message_has_so_many_emojis_and_no_more(place: Place) -> None:
     assert len(left.reactions) == MOST_EMOJIS
     again = await place.database.write(react, place.owner, message.id, left.reactions[0].emoji, given=True)
     assert again.reactions[0].count == 2
+
+
+async def test_a_thread_has_so_many_pins_and_no_more(place: Place) -> None:
+    messages = [await place.say() for _ in range(MOST_PINS + AT_ONCE)]
+    for message in messages[: MOST_PINS - AT_ONCE // 2]:
+        await place.database.write(pin_message, place.owner, message.id, pinned=True)
+    rest = messages[MOST_PINS - AT_ONCE // 2 :][:AT_ONCE]
+    outcomes = await all_of(place.database.write(pin_message, place.owner, message.id, pinned=True) for message in rest)
+    assert kinds(outcomes) == {ThreadMessage: AT_ONCE // 2, Conflict: AT_ONCE // 2}
+    pinned = await place.database.read(list_pinned, place.other, place.thread)
+    assert len(pinned) == MOST_PINS
+    await place.database.write(pin_message, place.owner, pinned[0].id, pinned=True)  # it is pinned already
+    await place.database.write(delete_message, place.other, pinned[0].id)
+    await place.database.write(pin_message, place.owner, messages[-1].id, pinned=True)
 
 
 def audited(connection: Connection) -> list[tuple[str, str]]:
