@@ -3,6 +3,7 @@
 import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, Literal
 from uuid import UUID
 
@@ -14,7 +15,7 @@ from litestar.params import FromPath, FromQuery, JSONBody
 from litestar.types import ASGIApp
 
 from gateway.chats.schemas import MessageView, NewMessage, message_view
-from gateway.http.paging import DEFAULT, Page, PageLimit, decode_cursor, encode_cursor, one_direction
+from gateway.http.paging import DEFAULT, Page, PageLimit, decode_cursor, encode_cursor, one_direction, page_of
 from gateway.identity.guards import requires
 from gateway.identity.principal import Principal
 from gateway.identity.write_limits import SPENDS_A_TURN
@@ -57,14 +58,14 @@ async def read_messages(
         before=decode_cursor(before, UUID),
         limit=limit,
     )
-    views = [message_view(chat_id, message) for message in found.messages]
-    upwards = after is None
-    has_next = before is not None if upwards else found.more
-    has_prev = found.more if upwards else True
-    told = Page(
-        views,
-        next=encode_cursor(views[-1].id) if views and has_next else None,
-        prev=encode_cursor(views[0].id) if views and has_prev else None,
+    told = page_of(
+        found.messages,
+        found.more,
+        lambda message: encode_cursor(message.id),
+        after=after,
+        before=before,
+        view=partial(message_view, chat_id),
+        from_end=True,
     )
     return await asyncio.get_running_loop().run_in_executor(_RENDERERS, _with_html, told) if render else told
 

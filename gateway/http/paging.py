@@ -79,12 +79,27 @@ def page(
     view: Callable[[T], V],
 ) -> Page[V]:
     """A page from a query that asked for one item more than `limit`, to know whether the list goes on."""
-    more = len(found) > limit
-    if before is not None:
-        items = found[-limit:]
-        has_next, has_prev = True, more
+    items = found[:limit] if before is None else found[-limit:]
+    return page_of(items, len(found) > limit, place, after=after, before=before, view=view)
+
+
+def page_of(
+    items: Sequence[T],
+    more: bool,
+    place: Callable[[T], str],
+    *,
+    after: str | None,
+    before: str | None,
+    view: Callable[[T], V],
+    from_end: bool = False,
+) -> Page[V]:
+    """A page of these items; `more` says whether the list goes on in the direction of reading.
+
+    `from_end` says that without a cursor it is read from its end.
+    """
+    if before is not None or (from_end and after is None):
+        has_next, has_prev = before is not None, more
     else:
-        items = found[:limit]
         has_next, has_prev = more, after is not None
     return Page(
         data=[view(item) for item in items],

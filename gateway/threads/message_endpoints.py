@@ -8,7 +8,7 @@ from litestar import Request, Router, delete, get, patch, post, put
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody
 
-from gateway.http.paging import DEFAULT, Page, PageLimit, decode_cursor, encode_cursor, one_direction, page
+from gateway.http.paging import DEFAULT, Page, PageLimit, decode_cursor, encode_cursor, one_direction, page, page_of
 from gateway.identity.guards import requires
 from gateway.identity.principal import Principal
 from gateway.policy import Permission
@@ -16,7 +16,15 @@ from gateway.text import tokens_of
 from gateway.threads.emoji import require_emoji
 from gateway.threads.schemas import MessagePatch, NewThreadMessage, text_of
 from storage.database import Database
-from storage.threads.messages import Revision, ThreadMessage, list_messages, list_pinned, list_replies, list_revisions
+from storage.threads.messages import (
+    MessagePage,
+    Revision,
+    ThreadMessage,
+    list_messages,
+    list_pinned,
+    list_replies,
+    list_revisions,
+)
 from storage.threads.reading import note_access
 from storage.threads.writing import delete_message, edit_message, hide_message, pin_message, post_message, react
 
@@ -54,9 +62,9 @@ async def read_thread_messages(
         thread_id,
         after=decode_cursor(after, Number),
         before=decode_cursor(before, Number),
-        limit=limit + 1,
+        limit=limit,
     )
-    told = _page(found, limit, after, before, from_end=True)
+    told = _page(found, after, before, from_end=True)
     newest = told.data[-1].id if told.data else None
     await database.write(note_access, request.user.user_id, thread_id, newest)
     return told
@@ -79,21 +87,19 @@ async def read_replies(
         message_id,
         after=decode_cursor(after, Number),
         before=decode_cursor(before, Number),
-        limit=limit + 1,
+        limit=limit,
     )
-    told = _page(found, limit, after, before, from_end=False)
+    told = _page(found, after, before, from_end=False)
     if told.data:
         newest = told.data[-1]
         await database.write(note_access, request.user.user_id, newest.thread_id, newest.id)
     return told
 
 
-def _page(
-    found: list[ThreadMessage], limit: int, after: str | None, before: str | None, *, from_end: bool
-) -> Page[ThreadMessage]:
-    return page(
-        found,
-        limit,
+def _page(found: MessagePage, after: str | None, before: str | None, *, from_end: bool) -> Page[ThreadMessage]:
+    return page_of(
+        found.messages,
+        found.more,
         lambda message: encode_cursor(message.seq),
         after=after,
         before=before,

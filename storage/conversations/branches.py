@@ -13,12 +13,9 @@ from sqlmodel import col
 
 from providers.messages import Role
 from storage.chats.chats import load_chat
-from storage.conversations.messages import BranchMessage, Message, MessageState
+from storage.conversations.messages import BranchMessage, Message, MessageState, fitting
 from storage.errors import Conflict, NotFound
 from storage.turns.rows import Turn
-
-LARGEST_PAGE = 1_048_576
-"""Characters of content that a page may have; a message that is longer stands alone."""
 
 
 class BranchPage(msgspec.Struct, frozen=True):
@@ -127,7 +124,7 @@ def load_branch(
             leaf = connection.execute(_PARENT, {"conversation": chat_id, "message": before}).scalar()
         bound = {"conversation": chat_id, "leaf": leaf, "deepest": limit}
         nearest = connection.execute(_NEWEST, bound).all() if leaf is not None else []
-    ids = _fitting(nearest, limit)
+    ids = [row.id for row in nearest[: fitting([row.size for row in nearest], limit)]]
     return BranchPage(_read(connection, chat_id, ids), more=len(ids) < len(nearest))
 
 
@@ -141,18 +138,6 @@ def _after(
     if not rows or rows[0].parent_id != message_id:
         raise Conflict("This message is not on the active branch any more. Read the newest messages again.")
     return rows
-
-
-def _fitting(nearest: Sequence[Row[Any]], limit: int) -> list[UUID]:
-    """The ids of those messages that make a page; `nearest` holds the sizes of one more than `limit`."""
-    ids: list[UUID] = []
-    size = 0
-    for row in nearest[:limit]:
-        size += row.size
-        if ids and size > LARGEST_PAGE:
-            break
-        ids.append(row.id)
-    return ids
 
 
 def _read(connection: Connection, chat_id: UUID, ids: Sequence[UUID]) -> list[BranchMessage]:

@@ -45,6 +45,10 @@ LARGEST_WINDOW = 16_777_216
 """Characters that it may have, its oldest message aside: more than any model takes, less than a process minds."""
 
 
+LARGEST_PAGE = 1_048_576
+"""Characters of content that a page of messages may have; a message that is longer stands alone."""
+
+
 class MessageState(StrEnum):
     """How a message ended; only a persona's reply can be anything but completed."""
 
@@ -222,6 +226,16 @@ def message_row(
         "window_start": window_start,
         "sent_at": now(),
     }
+
+
+def fitting(sizes: Sequence[int], limit: int) -> int:
+    """How many messages of these sizes, nearest first, make a page: `limit` and `LARGEST_PAGE` at most, but one."""
+    total = 0
+    for count, size in enumerate(sizes[:limit]):
+        total += size
+        if count and total > LARGEST_PAGE:
+            return count
+    return min(len(sizes), limit)
 
 
 def read_window(

@@ -10,12 +10,12 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Connection, Row, bindparam, case, or_, select
+from sqlalchemy import Connection, Row, Select, bindparam, case, or_, select
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
 from storage.conversations.conversations import Conversation, ConversationKind, MemberRole
-from storage.conversations.messages import Message
+from storage.conversations.messages import Message, fitting
 from storage.conversations.policy import Action
 from storage.conversations.visibility import ROLE, of_visible, require_action
 from storage.errors import Conflict, Forbidden, NotFound
@@ -49,6 +49,13 @@ class ThreadMessage(msgspec.Struct, frozen=True, kw_only=True):
     reactions: tuple[ReactionCount, ...]
     sent_at: datetime
     edited_at: datetime | None
+
+
+class MessagePage(msgspec.Struct, frozen=True):
+    """A page of messages, oldest first; `more` says whether there are others in the direction of reading."""
+
+    messages: list[ThreadMessage]
+    more: bool
 
 
 class Revision(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,16 +109,13 @@ def list_messages(
     after: int | None = None,
     before: int | None = None,
     limit: int,
-) -> list[ThreadMessage]:
-    """A page of a thread, oldest first: its newest messages, or those before or after a number (exclusive)."""
+) -> MessagePage:
+    """A page of a thread: its newest messages, or those before or after a number (exclusive).
+
+    It has `limit` of them at most, and fewer where they are long (`LARGEST_PAGE`).
+    """
     require_action(connection, asker, ConversationKind.thread, thread_id, Action.read)
-    seq, query, bound = col(Message.seq), _OF_THREAD.limit(limit), {"asker": asker, "thread": thread_id}
-    if after is not None:
-        rows = connection.execute(query.where(seq > after).order_by(seq), bound).all()
-    else:
-        older = query if before is None else query.where(seq < before)
-        rows = connection.execute(older.order_by(seq.desc()), bound).all()[::-1]
-    return _messages(connection, asker, rows)
+    return _page(connection, asker, thread_id, _OF_THREAD, after, before, limit, upwards=after is None)
 
 
 def list_replies(
@@ -122,16 +126,12 @@ def list_replies(
     after: int | None = None,
     before: int | None = None,
     limit: int,
-) -> list[ThreadMessage]:
-    """A page of the replies to a message, oldest first, after or before a number (exclusive)."""
+) -> MessagePage:
+    """A page of the replies to a message, from the first on, or after or before a number (exclusive), as long as one of
+    `list_messages`."""
     thread_id = load_message(connection, asker, message_id).thread_id
-    seq, bound = col(Message.seq), {"asker": asker, "thread": thread_id}
-    query = _OF_THREAD.where(col(Message.parent_id) == message_id).limit(limit)
-    if before is not None:
-        rows = connection.execute(query.where(seq < before).order_by(seq.desc()), bound).all()[::-1]
-    else:
-        rows = connection.execute(query.where(seq > (after or 0)).order_by(seq), bound).all()
-    return _messages(connection, asker, rows)
+    query = _OF_THREAD.where(col(Message.parent_id) == message_id)
+    return _page(connection, asker, thread_id, query, after, before, limit, upwards=before is not None)
 
 
 def list_pinned(connection: Connection, asker: UUID, thread_id: UUID) -> list[ThreadMessage]:
@@ -178,6 +178,29 @@ def find_message(connection: Connection, asker: UUID, message_id: UUID) -> Row[A
             f"This is a message of a {row.kind}. Those stay as they were said, because later turns were made from them."
         )
     return row
+
+
+def _page(
+    connection: Connection,
+    asker: UUID,
+    thread_id: UUID,
+    query: Select[Any],
+    after: int | None,
+    before: int | None,
+    limit: int,
+    *,
+    upwards: bool,
+) -> MessagePage:
+    seq = col(Message.seq)
+    if after is not None:
+        query = query.where(seq > after)
+    if before is not None:
+        query = query.where(seq < before)
+    query = query.order_by(seq.desc() if upwards else seq).limit(limit + 1)
+    rows = connection.execute(query, {"asker": asker, "thread": thread_id}).all()
+    kept = rows[: fitting([len(row.content) for row in rows], limit)]
+    messages = _messages(connection, asker, kept[::-1] if upwards else kept)
+    return MessagePage(messages, more=len(kept) < len(rows))
 
 
 def _messages(connection: Connection, asker: UUID, rows: Sequence[Row[Any]]) -> list[ThreadMessage]:

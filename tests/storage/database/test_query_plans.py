@@ -57,8 +57,11 @@ from storage.people.users import (
     replace_password_hash,
     update_profile,
 )
+from storage.threads.messages import list_messages, list_pinned, list_replies, list_revisions
+from storage.threads.reading import list_accesses, mark_read, note_access
 from storage.threads.rows import Visibility
 from storage.threads.threads import ThreadChange, change_thread, create_thread, delete_thread, list_threads
+from storage.threads.writing import delete_message, edit_message, hide_message, pin_message, post_message, react
 from storage.turns.idempotency import IdempotencyKey, forget_old_keys
 from storage.turns.leases import PartialText, attend_turn, interrupt_abandoned, keep_partial_texts, request_stop
 from storage.turns.opening import AskedTurn, Opening, Prepared, TurnLimits, begin_turn
@@ -70,6 +73,7 @@ BOUNDED = {
     "SCAN CONSTANT ROW": "values of the statement itself",
     "SCAN up": "the branch above a message, up to a limit or to the start of the window",
     "SCAN anon_1": "a page of such a branch",
+    "SCAN anon_2": "a page of the threads that are open to everyone, and of one's own",
     "SCAN down": "what descends from one message",
     "SCAN turn USING INDEX uq_turn_running": "a partial index, of the running turns only",
     "SCAN setup": "one row",
@@ -167,6 +171,31 @@ def threads(connection: Connection, user_id: UUID) -> None:
     members_of(connection, other, kind, thread.id)
     remove_member_of(connection, user_id, kind, thread.id, other)
     change_thread(connection, user_id, thread.id, ThreadChange(title="u", locked=True))
+    change_thread(connection, user_id, thread.id, ThreadChange(locked=False))
+    said = [
+        post_message(connection, user_id, thread.id, content="x", tokens=1, parent_id=parent)
+        for parent in [None]
+        for _ in range(3)
+    ]
+    post_message(connection, other, thread.id, content="y @carl", tokens=1, parent_id=said[0].id)
+    for places in ({}, {"after": 1}, {"before": 3}):
+        list_messages(connection, other, thread.id, limit=10, **places)
+        list_replies(connection, other, said[0].id, limit=10, **places)
+        list_revisions(connection, other, said[0].id, limit=10, **places)
+    edit_message(connection, user_id, said[0].id, content="z", tokens=1)
+    for given in (True, False):
+        react(connection, user_id, said[0].id, "👍", given=given)
+    for pinned in (True, False):
+        pin_message(connection, user_id, said[0].id, pinned=pinned)
+    list_pinned(connection, user_id, thread.id)
+    for hidden in (True, False):
+        hide_message(connection, user_id, said[0].id, hidden=hidden)
+    delete_message(connection, user_id, said[0].id)
+    mark_read(connection, user_id, thread.id, said[1].id)
+    seen = note_access(connection, user_id, thread.id, said[1].id)
+    list_accesses(connection, user_id, thread.id, limit=10)
+    list_accesses(connection, user_id, thread.id, after=seen.id, limit=10)
+    list_accesses(connection, user_id, thread.id, before=seen.id, limit=10)
     delete_thread(connection, user_id, thread.id)
 
 

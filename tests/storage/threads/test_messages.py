@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import Connection, select
 from sqlmodel import col
 
+from storage.conversations.messages import LARGEST_PAGE
 from storage.database import Database
 from storage.errors import Conflict, NotFound, ThreadLocked
 from storage.people.audit_log import AuditEntry
@@ -50,7 +51,7 @@ class Place:
         )
 
     async def all(self) -> list[ThreadMessage]:
-        return await self.database.read(list_messages, self.other, self.thread, limit=10_000)
+        return (await self.database.read(list_messages, self.other, self.thread, limit=10_000)).messages
 
 
 @pytest.fixture
@@ -208,15 +209,17 @@ async def test_pages_neither_skip_nor_double_while_others_write(place: Place) ->
         seen: list[int] = []
         while len(seen) < 90:
             after = seen[-1] if seen else 0
-            page = await place.database.read(list_messages, place.owner, place.thread, after=after, limit=3)
+            page = (await place.database.read(list_messages, place.owner, place.thread, after=after, limit=3)).messages
             seen += [message.seq for message in page]
         assert seen == list(range(1, len(seen) + 1))
 
     async def backwards() -> None:
-        page = await place.database.read(list_messages, place.owner, place.thread, limit=3)
+        page = (await place.database.read(list_messages, place.owner, place.thread, limit=3)).messages
         seen = [message.seq for message in page]
         while seen[0] != 1:
-            page = await place.database.read(list_messages, place.owner, place.thread, before=seen[0], limit=3)
+            page = (
+                await place.database.read(list_messages, place.owner, place.thread, before=seen[0], limit=3)
+            ).messages
             seen[:0] = [message.seq for message in page]
         assert seen == list(range(1, len(seen) + 1))
 
@@ -233,3 +236,21 @@ async def test_a_message_of_somebody_who_left_is_nobodys(place: Place) -> None:
     await place.database.write(delete_user, place.other)
     left = await place.database.read(load_message, place.owner, message.id)
     assert (left.sender_id, left.sender_name, left.content) == (None, None, "x")
+
+
+async def test_a_page_of_long_messages_is_short_and_skips_none(place: Place) -> None:
+    long = "x" * (LARGEST_PAGE // 2)
+    for number in range(5):
+        await place.say(f"{number}{long}")
+    for direction in ("before", "after"):
+        seen: list[str] = []
+        at = {"before": 100} if direction == "before" else {"after": 0}
+        more = True
+        while more:
+            page = await place.database.read(list_messages, place.owner, place.thread, limit=100, **at)
+            assert 1 <= len(page.messages) <= 2
+            texts = [message.content[0] for message in page.messages]
+            seen = texts + seen if direction == "before" else seen + texts
+            at = {direction: page.messages[0 if direction == "before" else -1].seq}
+            more = page.more
+        assert seen == ["0", "1", "2", "3", "4"]

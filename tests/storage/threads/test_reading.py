@@ -44,7 +44,7 @@ def one_history(connection: Connection, seed: int) -> None:
     people = [owner, *others]
     read = dict.fromkeys(people, 0)
     for step in range(24):
-        messages = list_messages(connection, owner, thread.id, limit=100)
+        messages = list_messages(connection, owner, thread.id, limit=100).messages
         chosen = dice.choice(messages) if messages else None
         text = f"@p{seed}-{dice.randrange(4)}!" if dice.random() < 0.5 else "x"
         match dice.choice(["say", "say", "say", "edit", "delete", "hide", "show", "read"]):
@@ -62,7 +62,7 @@ def one_history(connection: Connection, seed: int) -> None:
                 say(connection, dice.choice([*people, leaver] if step < 12 else people), thread.id, text)
         if step == 12:
             delete_user(connection, leaver)
-        messages = list_messages(connection, owner, thread.id, limit=100)
+        messages = list_messages(connection, owner, thread.id, limit=100).messages
         for who in people:
             unread = [
                 message
