@@ -10,6 +10,7 @@ from storage.conversations.conversations import Conversation
 from storage.people.audit_log import record
 from storage.people.users import User, require_other_admin
 
+_HOLD = select(col(Conversation.id)).where(col(Conversation.owner_id) == bindparam("user_id")).with_for_update()
 _LOCK = select(col(User.id)).where(col(User.id) == bindparam("user_id")).with_for_update()
 _CONTEXTS = (
     select(col(ChatSession.context_id))
@@ -24,6 +25,7 @@ def delete_user(connection: Connection, user_id: UUID) -> None:
     What the person said in other people's conversations stays, without a name. Raises `LastAdmin` for the last admin.
     """
     require_other_admin(connection, user_id)
+    connection.execute(_HOLD, {"user_id": user_id})  # before the person, as who says something in them does
     connection.execute(_LOCK, {"user_id": user_id})  # no chat of theirs can be opened meanwhile
     contexts = [{"gone": context_id} for context_id in connection.execute(_CONTEXTS, {"user_id": user_id}).scalars()]
     connection.execute(delete(Conversation).where(col(Conversation.owner_id) == user_id))

@@ -42,6 +42,7 @@ _NAMED = (
         col(User.username_key).in_(bindparam("names", expanding=True)),
         or_(col(Thread.visibility) == Visibility.everyone, col(ConversationMember.user_id).is_not(None)),
     )
+    .with_for_update(read=True, key_share=True, of=User)  # nobody whose account is being deleted
 )
 _MENTIONED = (
     select(col(Mention.message_id), col(Mention.user_id))

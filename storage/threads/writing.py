@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, Row, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
@@ -98,20 +99,21 @@ def post_message(
         if root_id is None:
             raise NotFound("There is no such parent message in this thread.")
     message_id = new_id()
-    add_messages(
-        connection,
-        message_row(
-            id=message_id,
-            conversation_id=thread_id,
-            seq=seq,
-            role=Role.user,
-            content=content,
-            tokens=tokens,
-            parent_id=parent_id,
-            root_id=root_id,
-            sender_id=asker,
-        ),
+    row = message_row(
+        id=message_id,
+        conversation_id=thread_id,
+        seq=seq,
+        role=Role.user,
+        content=content,
+        tokens=tokens,
+        parent_id=parent_id,
+        root_id=root_id,
+        sender_id=asker,
     )
+    try:
+        add_messages(connection, row)
+    except IntegrityError:
+        raise NotFound("Your account was deleted.") from None
     keep_mentions(connection, thread_id, message_id, seq, content)
     return load_message(connection, asker, message_id)
 

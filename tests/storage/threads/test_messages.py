@@ -19,6 +19,7 @@ from storage.people.erasure import delete_user
 from storage.people.users import create_user
 from storage.threads.messages import ThreadMessage, list_messages, list_pinned, list_revisions, load_message
 from storage.threads.reactions import MOST_EMOJIS, ReactionCount
+from storage.threads.reading import Access, note_access
 from storage.threads.rows import MessageRevision, Visibility
 from storage.threads.threads import ThreadChange, change_thread, create_thread, delete_thread
 from storage.threads.writing import (
@@ -191,6 +192,24 @@ async def test_a_thread_that_is_deleted_takes_what_is_being_said_along(place: Pl
     assert set(kinds(outcomes)) <= {ThreadMessage, NotFound, type(None)}, outcomes
     with pytest.raises(NotFound):
         await place.all()
+
+
+@pytest.mark.parametrize("who_leaves", ["owner", "other"])
+async def test_an_account_is_deleted_while_its_person_speaks(place: Place, who_leaves: str) -> None:
+    message = await place.say()
+    leaver = place.owner if who_leaves == "owner" else place.other
+    calls: list[Awaitable[Any]] = []
+    for n in range(AT_ONCE):
+        calls += [
+            place.say("@ada @bob", by=place.owner if n % 2 else place.other),
+            place.database.write(react, leaver, message.id, chr(0x1F600 + n), given=True),
+            place.database.write(note_access, leaver, place.thread, message.id),
+        ]
+    random.Random(6).shuffle(calls)
+    calls.insert(AT_ONCE, place.database.write(delete_user, leaver))
+    outcomes = await all_of(calls)
+    assert outcomes[AT_ONCE] is None, outcomes[AT_ONCE]
+    assert set(kinds(outcomes)) <= {ThreadMessage, Access, NotFound, type(None)}, kinds(outcomes)
 
 
 async def test_pages_neither_skip_nor_double_while_others_write(place: Place) -> None:
