@@ -11,11 +11,13 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from storage.database.interface import Database, P, T
-from storage.errors import StorageUnavailable
+from storage.errors import NotFound, StorageUnavailable
 
 UNAVAILABLE = ("08", "40", "53", "57", "58")
 """Classes of SQLSTATE that are not the unit's fault: no connection, rolled back for others' sake (a deadlock), out of
 resources, stopped by the operator, the system under it."""
+
+FOREIGN_KEY_VIOLATION = "23503"
 
 POOL_SIZE = 10
 POOL_TIMEOUT = 5.0
@@ -80,7 +82,9 @@ class PostgreSQLDatabase(Database):
         try:
             async with engine.begin() as connection:
                 return await connection.run_sync(unit, *args, **kwargs)
-        except IntegrityError:
+        except IntegrityError as error:
+            if getattr(error.orig, "sqlstate", "") == FOREIGN_KEY_VIOLATION:  # on SQLite nothing comes in between
+                raise NotFound("What this belongs to was deleted meanwhile.") from error
             raise
         except (InterfaceError, OperationalError, PoolTimeout, OSError) as error:
             raise StorageUnavailable("The database does not answer. Try again in a moment.") from error

@@ -8,11 +8,10 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import Connection, bindparam, case, delete, func, select
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import IntegrityError
 from sqlmodel import Field, col
 
 from storage.database.columns import Table, UTCDateTime, now
-from storage.errors import Conflict, NotFound
+from storage.errors import Conflict
 
 MOST_EMOJIS = 20
 """Different emojis that a message may have: who adds more would only push the others out of sight."""
@@ -70,11 +69,8 @@ _REACT = {
 def add_reaction(connection: Connection, asker: UUID, message_id: UUID, emoji: str) -> None:
     """React; who did already changes nothing. Raises `Conflict` when the message has `MOST_EMOJIS` others."""
     bound = {"message": message_id, "given": emoji, "asker": asker, "moment": now()}
-    try:
-        if connection.execute(_REACT[connection.dialect.name], bound).rowcount:
-            return
-    except IntegrityError:
-        raise NotFound("Your account was deleted.") from None
+    if connection.execute(_REACT[connection.dialect.name], bound).rowcount:
+        return
     mine = select(col(Reaction.emoji)).where(
         col(Reaction.message_id) == message_id, col(Reaction.emoji) == emoji, col(Reaction.user_id) == asker
     )

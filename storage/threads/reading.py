@@ -12,7 +12,6 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import Connection, Row, Select, bindparam, select
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import IntegrityError
 from sqlmodel import col
 
 from storage.conversations.conversations import ConversationKind
@@ -75,10 +74,7 @@ def mark_read(connection: Connection, asker: UUID, thread_id: UUID, message_id: 
     require_action(connection, asker, ConversationKind.thread, thread_id, Action.read)
     seq = _seq_of(connection, thread_id, message_id)
     row = {"conversation_id": thread_id, "user_id": asker, "seq": seq}
-    try:
-        connection.execute(_MOVE[connection.dialect.name], row)
-    except IntegrityError:
-        raise NotFound("There is no such thread any more.") from None
+    connection.execute(_MOVE[connection.dialect.name], row)
 
 
 def note_access(connection: Connection, asker: UUID, thread_id: UUID, message_id: UUID | None) -> Access:
@@ -94,10 +90,7 @@ def note_access(connection: Connection, asker: UUID, thread_id: UUID, message_id
         "seq": 0 if message_id is None else _seq_of(connection, thread_id, message_id),
         "access_time": moment,
     }
-    try:
-        connection.execute(_NOTE[connection.dialect.name], row)
-    except IntegrityError:
-        raise NotFound("There is no such thread any more.") from None
+    connection.execute(_NOTE[connection.dialect.name], row)
     mine = _ACCESSES.where(
         col(AccessLog.user_id) == asker,
         col(AccessLog.conversation_id) == thread_id,

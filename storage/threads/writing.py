@@ -7,7 +7,6 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, Row, bindparam, delete, func, insert, or_, select, update
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
@@ -110,10 +109,7 @@ def post_message(
         root_id=root_id,
         sender_id=asker,
     )
-    try:
-        add_messages(connection, row)
-    except IntegrityError:
-        raise NotFound("Your account was deleted.") from None
+    add_messages(connection, row)
     keep_mentions(connection, thread_id, message_id, seq, content)
     return load_message(connection, asker, message_id)
 

@@ -17,7 +17,8 @@ from gateway import readers
 from gateway.settings import Settings
 from providers.scripted.script import FOREVER, Script
 from providers.scripted.server import ScriptedUpstream
-from storage.chats.chats import remove_chat_member
+from storage.conversations.conversations import ConversationKind
+from storage.conversations.membership import remove_member_of
 from storage.database import open_database
 from storage.database.columns import now
 from storage.errors import StorageUnavailable
@@ -98,7 +99,9 @@ async def shut_out_elsewhere(scene: Scene) -> None:
 
 
 async def take_out_elsewhere(scene: Scene) -> None:
-    await scene.elsewhere(remove_chat_member, UUID(scene.ada.id), UUID(scene.chat), UUID(scene.bob.id))
+    await scene.elsewhere(
+        remove_member_of, UUID(scene.ada.id), ConversationKind.chat, UUID(scene.chat), UUID(scene.bob.id)
+    )
 
 
 AT_ONCE: dict[Lose, int] = {log_out: 401, revoke: 401, shut_out: 401, delete_account: 401, take_out: 404, leave: 404}

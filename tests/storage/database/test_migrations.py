@@ -18,9 +18,9 @@ from storage.database.columns import Table
 
 pytestmark = pytest.mark.anyio
 
-for module in pkgutil.iter_modules(storage.__path__):
-    if not module.ispkg:
-        importlib.import_module(f"storage.{module.name}")
+for module in pkgutil.walk_packages(storage.__path__, "storage."):
+    if "migrations" not in module.name:
+        importlib.import_module(module.name)
 
 
 def differences(connection: Connection) -> list[object]:

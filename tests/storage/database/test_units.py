@@ -6,10 +6,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, insert, text
 
+from storage.conversations.conversations import ConversationMember
 from storage.database import Database, open_database
-from storage.errors import StorageUnavailable
+from storage.database.columns import new_id, now
+from storage.errors import NotFound, StorageUnavailable
 
 pytestmark = pytest.mark.anyio
 
@@ -146,6 +148,21 @@ async def test_a_lost_connection_is_unavailable_and_the_next_unit_has_another(
         await database.write(lost)
     await database.write(note, "whole")
     assert await database.read(keys) == ["whole"]
+
+
+async def test_what_a_row_belongs_to_may_be_deleted_meanwhile(
+    new_database: Callable[[str], str], opened: Opener
+) -> None:
+    database = await opened(new_database("postgresql"))
+
+    def orphan(connection: Connection) -> None:
+        note(connection, "half")
+        values = {"conversation_id": new_id(), "user_id": new_id(), "role": "member", "joined_at": now()}
+        connection.execute(insert(ConversationMember).values(values))
+
+    with pytest.raises(NotFound):
+        await database.write(orphan)
+    assert await database.read(keys) == []
 
 
 async def test_connections_that_the_server_closed_meanwhile_are_replaced_unseen(

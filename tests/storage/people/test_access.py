@@ -7,7 +7,9 @@ import pytest
 from sqlalchemy import Connection, update
 from sqlmodel import col
 
-from storage.chats.chats import create_chat, delete_chat, remove_chat_member
+from storage.chats.chats import create_chat, delete_chat
+from storage.conversations.conversations import ConversationKind
+from storage.conversations.membership import remove_member_of
 from storage.database import Database
 from storage.database.columns import new_id, now
 from storage.people.access import Access, Lost, lost_access
@@ -61,7 +63,7 @@ async def test_what_each_loses(database: Database) -> None:
         assert lost(idle=DAY / 4) == Lost({ada_login, bob_login, eve_login}, set())
         connection.execute(update(AccessToken).where(col(AccessToken.id) == ada_token).values(expires_at=now()))
         assert lost() == Lost({ada_token}, set())
-        remove_chat_member(connection, ada, chat, bob)
+        remove_member_of(connection, ada, ConversationKind.chat, chat, bob)
         assert lost() == Lost({ada_token}, {(chat, bob)})
         change_standing(connection, None, bob, disabled=True)
         assert lost() == Lost({ada_token, bob_login, bob_token}, {(chat, bob)})
