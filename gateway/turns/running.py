@@ -297,7 +297,9 @@ class RunningTurns:
 
 def _replay(log: TurnLog, record: TurnRecord) -> None:
     """Tell what is stored of an ended turn: everything so far, and the terminal event with the number it had."""
-    terminal = max((AFTER_A_CRASH if record.events is None else record.events) - 1, log.newest + 2)
-    if record.content:
+    crashed = record.events is None
+    terminal = (record.events or AFTER_A_CRASH) - 1
+    if crashed or record.content != log.text:  # after a crash readers may have been told more than was kept, or less
+        terminal = max(terminal, log.newest + 2)
         log.add_snapshot(record.content, seq=terminal - 1)
-    log.end(turn_view(record), seq=terminal)
+    log.end(turn_view(record), seq=max(terminal, log.newest + 1))

@@ -74,6 +74,8 @@ async def _tell(log: TurnLog, after: int | None, send: Send, reader: Reader) -> 
                 body += log.since(told)
                 told = log.newest
             if log.ended:
+                if told > log.newest:  # who claims to have seen more than there is learns at least how it ended
+                    body += log.since(log.newest - 1)
                 break
             if pings.due and not body:
                 body = b": ping\n\n"

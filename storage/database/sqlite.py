@@ -36,7 +36,7 @@ SLICE = 0.004
 """Seconds after which a transaction takes no more units, so that the event loop serves others meanwhile."""
 
 LOCK_PATIENCE = 5.0
-"""Seconds to wait while the command line, say, writes to the same file."""
+"""Seconds that a unit waits while the command line, say, writes to the same file."""
 
 LOOK_AGAIN = 0.005
 """Seconds between two looks whether the file is free."""
@@ -51,6 +51,7 @@ class Unit(msgspec.Struct):
     run: Callable[[Connection], Any]
     future: "asyncio.Future[Any]"
     is_long: bool
+    deadline: float
 
 
 Outcome = tuple[Any, BaseException | None]
@@ -146,7 +147,7 @@ class SQLiteDatabase(Database):
         self._require_open()
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        self._waiting.append(Unit(run, future, is_long))
+        self._waiting.append(Unit(run, future, is_long, loop.time() + LOCK_PATIENCE))
         if self._writing is None:
             self._writing = loop.create_task(self._write_units())
         return await future
@@ -171,7 +172,7 @@ class SQLiteDatabase(Database):
         if self._connection is None:
             self._connection = self._writing_engine.connect()
         raw = _raw(self._connection)
-        await _begin(raw)
+        await _begin(raw, batch[0].deadline)
         until = loop.time() + SLICE
         outcomes: list[Outcome] = []
         while True:
@@ -200,16 +201,15 @@ class SQLiteDatabase(Database):
             self._connection = None
 
 
-async def _begin(raw: sqlite3.Connection) -> None:
-    """Begin to write, once nobody else does. Raises sqlite3.OperationalError when that takes too long."""
+async def _begin(raw: sqlite3.Connection, deadline: float) -> None:
+    """Begin to write, once nobody else does. Raises sqlite3.OperationalError when that takes until the deadline."""
     loop = asyncio.get_running_loop()
-    until = loop.time() + LOCK_PATIENCE
     while True:
         try:
             raw.execute("BEGIN IMMEDIATE")
             return
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or loop.time() > until:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or loop.time() > deadline:
                 raise
         await asyncio.sleep(LOOK_AGAIN)
 

@@ -48,7 +48,9 @@ async def until_ended(person: Person, turn_id: str, patience: float = 8) -> dict
     return dict(turn)
 
 
-async def left_running(settings: Settings, upstream: ScriptedUpstream) -> tuple[dict[str, Any], str, str, str]:
+async def left_running(
+    settings: Settings, upstream: ScriptedUpstream, kept: str = "so far"
+) -> tuple[dict[str, Any], str, str, str]:
     """A chat with a turn that its process left running, half said: who asked, chat, turn, and the last event's id."""
     upstream.enqueue(ENDLESS)
     async with serve_gateway(settings) as gateway:
@@ -57,7 +59,7 @@ async def left_running(settings: Settings, upstream: ScriptedUpstream) -> tuple[
         async with ada.stream(chat) as source:
             events = [await anext(source), await anext(source)]
         turn_id = json.loads(events[0].data)["turn_id"]
-        await until_kept(ada, turn_id, "so far")
+        await until_kept(ada, turn_id, kept)
 
         async def broken(unit: Any, *args: Any, **kwargs: Any) -> Any:
             raise StorageUnavailable("The process is as good as dead.")
@@ -96,6 +98,24 @@ async def test_a_turn_of_a_dead_process_is_interrupted_and_told(
         assert "so far" not in " ".join(sent)
         retried = (await ada.post(f"/api/turns/{turn_id}/retry")).json()
         assert retried["user_message_id"] == turn["user_message_id"]
+
+
+async def test_words_that_were_told_and_not_kept_are_taken_back(
+    settings: Settings, scripted_upstream: ScriptedUpstream, short_leases: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process dies before a pass has stored what it told: its readers are left with what there is, nothing."""
+    monkeypatch.setattr("gateway.turns.run.SAVE_PATIENCE", 0)
+    with monkeypatch.context() as patched:
+        patched.setattr(running, "KEEP_EVERY", 3600.0)
+        who, _, turn_id, seen = await left_running(settings, scripted_upstream, kept="")
+    async with serve_gateway(settings) as gateway:
+        ada = Person(gateway.client(), who)
+        await until_ended(ada, turn_id)
+        async with ada.events("GET", f"/api/turns/{turn_id}/events", headers={"last-event-id": seen}) as source:
+            events = await whole(source)
+        assert [event.event for event in events] == ["turn.snapshot", "turn.failed"]
+        turn = await ended_well(ada, events)
+        assert (turn["state"], turn["reply"]["content"]) == ("interrupted", "")
 
 
 async def test_a_turn_in_another_process_can_be_followed_stopped_and_resumed_there(

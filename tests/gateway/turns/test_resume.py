@@ -202,3 +202,28 @@ async def test_a_silent_turn_is_kept_alive_by_comments(
     assert text.count(": ping\n\n") >= 3
     assert "event: turn.failed" in text
     assert "\r" not in text
+
+
+async def test_an_ended_turn_without_a_word_keeps_the_number_of_its_end(
+    hasty: Gateway, hasty_upstream: ScriptedUpstream
+) -> None:
+    ada = await somebody(hasty)
+    hasty_upstream.enqueue(Script(status=400))
+    async with ada.stream(await ada.chat("plain")) as source:
+        events = await whole(source)
+    turn = await ended_well(ada, events)
+    assert [event.event for event in events] == ["turn.started", "turn.failed"]
+    again = await read(ada, turn["id"], None)
+    assert [(event.id, event.event) for event in again] == [(event.id, event.event) for event in events]
+    done = await ada.get(f"/api/turns/{turn['id']}/events", headers={"last-event-id": events[-1].id})
+    assert done.status_code == 204
+
+
+async def test_who_claims_to_have_seen_more_than_there_is_learns_how_it_ended(
+    hasty: Gateway, hasty_upstream: ScriptedUpstream
+) -> None:
+    ada = await somebody(hasty)
+    hasty_upstream.default = Script(reply=WORDS, gap=0.1)
+    events = await cut_off_after(ada, await ada.chat("plain"), 1)
+    turn_id = json.loads(events[0].data)["turn_id"]
+    assert [event.event for event in await read(ada, turn_id, f"{turn_id}.500")] == ["turn.completed"]

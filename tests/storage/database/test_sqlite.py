@@ -109,6 +109,23 @@ async def test_a_locked_file_is_unavailable_and_nothing_changes(
     assert await sqlite.read(keys) == ["accepted"]
 
 
+async def test_units_that_wait_for_a_lock_wait_together(
+    sqlite: Database, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not one after another: ten of them are refused after the patience of one."""
+    monkeypatch.setattr(module, "LOCK_PATIENCE", 0.5)
+    await sqlite.write(note, "before")
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    began = asyncio.get_running_loop().time()
+    outcomes = await asyncio.gather(*[sqlite.write(note, f"{number}") for number in range(10)], return_exceptions=True)
+    assert asyncio.get_running_loop().time() - began < 3
+    assert {type(outcome) for outcome in outcomes} == {StorageUnavailable}
+    other.execute("ROLLBACK")
+    other.close()
+    assert await sqlite.read(keys) == ["before"]
+
+
 async def test_a_reader_sees_what_was_acknowledged(sqlite: Database) -> None:
     for number in range(50):
         await sqlite.write(note, f"{number:02}")
