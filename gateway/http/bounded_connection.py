@@ -2,11 +2,15 @@
 
 uvicorn bounds neither. The clocks run only while a client is behind: a request that comes in one piece, and an answer
 that is taken as it is written, set none.
+
+An offer to change the protocol (`Upgrade`) is ignored, as RFC 9110 7.8 lets a server do: what follows the headers is
+the request's body, where uvicorn would take it for the next request.
 """
 
 from asyncio import BaseTransport, TimerHandle
 from typing import Literal
 
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from gateway.http.problems import MEDIA_TYPE, problem_body
@@ -53,7 +57,14 @@ class BoundedConnection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         self._framing += len(data)
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        try:
+            self._parse(data)
+        except HttpParserError:
+            message = "Invalid HTTP request received."
+            self.logger.warning(message)
+            self.send_400_response(message)
+            return
         if self._awaited is None and not self.cycle.response_complete:
             return
         if self._framing > MOST_HEADER_BYTES:
@@ -69,7 +80,9 @@ class BoundedConnection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         if self._has_large_headers() or len(self.pipeline) >= MOST_PIPELINED:
-            raise ValueError("stops the parser, which has uvicorn call `send_400_response`")
+            raise ValueError("stops the parser")
+        if self._is_upgrade():
+            return
         self._awaited = "body"
         self._stop_sending_clock()
         super().on_headers_complete()
@@ -80,6 +93,8 @@ class BoundedConnection(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
+        if self._is_upgrade():
+            return
         self._awaited = None
         self._framing = self._content = 0
         self._stop_sending_clock()
@@ -106,6 +121,22 @@ class BoundedConnection(HttpToolsProtocol):
     def resume_writing(self) -> None:
         super().resume_writing()
         self._stop_taking_clock()
+
+    def _parse(self, data: bytes) -> None:
+        """Call the `on_` methods for what is in these bytes; an upgrade's request is begun anew without the offer."""
+        try:
+            self.parser.feed_data(data)
+        except HttpParserUpgrade as upgrade:
+            head = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())]
+            head += [b"%b: %b" % header for header in self.headers if header[0] != b"upgrade"]
+            # The old parser takes nothing more where the request was also the connection's last.
+            self.parser = HttpRequestParser(self)
+            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+            self._parse(b"\r\n".join([*head, b"", data[upgrade.args[0] :]]))
+
+    def _is_upgrade(self) -> bool:
+        """Whether the parser stops after these headers; with CONNECT it does so too, which uvicorn refuses."""
+        return self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"
 
     def _has_large_headers(self) -> bool:
         if self.headers is None:

@@ -241,6 +241,46 @@ async def test_requests_do_not_queue_without_end(server: _Server) -> None:
         assert await nobody_connected(server)
 
 
+UPGRADE = "connection: Upgrade, HTTP2-Settings\nupgrade: h2c\nhttp2-settings: AAMAAABkAAQAoAAAAAIAAAAA\n"
+
+BODIES = {
+    "none": ("", 0),
+    "of a length": ("content-length: 20\n\nGET /3 HTTP/1.1\n\n!", 20),
+    "in chunks": ("transfer-encoding: chunked\n\n5\nGET /\n2\nab\n0\n", 7),
+}
+
+
+@pytest.mark.parametrize("body", BODIES.values(), ids=BODIES.keys())
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_an_upgrade_is_ignored_and_the_body_is_the_requests(
+    server: _Server, body: tuple[str, int], at_once: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    sent, size = body
+    requests = f"POST / HTTP/1.1\n{UPGRADE}{sent}" + ("" if "length" in sent else "\n")
+    requests = requests * 2 + "GET /5 HTTP/1.1\n\n"
+    async with connected(server) as client:
+        for piece in [requests] if at_once else requests:
+            await client.say(piece)
+        for _ in range(2):
+            assert await client.answer() == (200, b"%d bytes" % size)
+        assert await client.answer() == (200, b"xxxxx")
+    assert [record for record in caplog.records if record.levelname == "WARNING"] == []
+
+
+async def test_an_upgrade_on_a_connection_that_ends_has_its_body_too(server: _Server) -> None:
+    async with connected(server) as client:
+        await client.say("POST / HTTP/1.1\nconnection: close, upgrade\nupgrade: x\ncontent-length: 2\n\nab")
+        assert await client.answer() == (200, b"2 bytes")
+        assert await nobody_connected(server)
+
+
+async def test_connect_is_refused(server: _Server) -> None:
+    async with connected(server) as client:
+        await client.say(f"CONNECT example.org:80 HTTP/1.1\n{UPGRADE}\nGET /3 HTTP/1.1\n\n")
+        assert (await client.answer())[0] == 400
+        assert await nobody_connected(server)
+
+
 @pytest.mark.parametrize("size", [40_000, 1_000_000])
 @pytest.mark.parametrize("after", ["", "connection: close\n"])
 async def test_who_does_not_read_is_let_go(server: _Server, size: int, after: str) -> None:
