@@ -110,6 +110,11 @@ class BoundedConnection(HttpToolsProtocol):
         super().on_response_complete()
         if self.transport.is_closing():
             self._watch_unsent()
+        elif self.timeout_keep_alive_task is not None and self._awaited == "headers":
+            # The connection is not idle: a request began to come while reading was paused.
+            self._unset_keepalive_if_required()
+            if self._sending is None:
+                self._sending = self.loop.call_later(HEADERS_WITHIN, self._hang_up)
 
     def timeout_keep_alive_handler(self) -> None:
         self._hang_up()

@@ -191,6 +191,19 @@ async def test_later_headers_have_to_come_in_time_too(server: _Server, begun: st
         assert await client.until_hung_up() < PATIENCE * 4
 
 
+@pytest.mark.parametrize("before", ["GET /3 HTTP/1.1\n\n", "GET /3 HTTP/1.1\n\n" * 3], ids=["one", "queued"])
+async def test_headers_begun_with_earlier_requests_have_their_time(server: _Server, before: str) -> None:
+    server.config.timeout_keep_alive = 0  # the time until an idle connection is closed, which this one is not
+    async with connected(server) as client:
+        await client.say(before + "GET /5 HT")
+        for _ in range(before.count("GET")):
+            assert await client.answer() == (200, b"xxx")
+        await asyncio.sleep(PATIENCE / 3)
+        await client.say("TP/1.1\n\nGET / HT")
+        assert await client.answer() == (200, b"xxxxx")
+        assert await client.until_hung_up() > PATIENCE
+
+
 async def test_headers_that_trickle_are_late_all_the_same(server: _Server) -> None:
     async with connected(server) as client:
         await client.say("GET / HTTP/1.1\nx: ")
