@@ -5,6 +5,9 @@ that is taken as it is written, set none.
 
 An offer to change the protocol (`Upgrade`) is ignored, as RFC 9110 7.8 lets a server do: what follows the headers is
 the request's body, where uvicorn would take it for the next request.
+
+Answers keep the order of their requests: a request that is refused while earlier ones wait for their answers gets none,
+and the connection ends after theirs.
 """
 
 from asyncio import BaseTransport, TimerHandle
@@ -43,6 +46,7 @@ class BoundedConnection(HttpToolsProtocol):
     _framing = 0
     _content = 0
     _unsent = 0
+    _ending = False
     _sending: TimerHandle | None = None
     _taking: TimerHandle | None = None
 
@@ -56,14 +60,18 @@ class BoundedConnection(HttpToolsProtocol):
         self._stop_taking_clock()
 
     def data_received(self, data: bytes) -> None:
+        if self._ending:
+            return
         self._framing += len(data)
         self._unset_keepalive_if_required()
         try:
             self._parse(data)
         except HttpParserError:
-            message = "Invalid HTTP request received."
-            self.logger.warning(message)
-            self.send_400_response(message)
+            self.logger.warning("Invalid HTTP request received.")
+            if self._has_large_headers():
+                self._refuse_headers()
+            else:
+                self._refuse(400, "malformed-request", "This is not valid HTTP/1.1. Correct the request.")
             return
         if self._awaited is None and not self.cycle.response_complete:
             return
@@ -72,7 +80,7 @@ class BoundedConnection(HttpToolsProtocol):
         elif self._sending is None and self._awaited == "body":
             self._sending = self.loop.call_later(BODY_PATIENCE, self._body_is_due)
         elif self._sending is None and not self.flow.read_paused:
-            self._sending = self.loop.call_later(HEADERS_WITHIN, self._hang_up)
+            self._sending = self.loop.call_later(HEADERS_WITHIN, self._hang_up_in_turn)
 
     def on_message_begin(self) -> None:
         self._awaited = "headers"
@@ -83,9 +91,9 @@ class BoundedConnection(HttpToolsProtocol):
             raise ValueError("stops the parser")
         if self._is_upgrade():
             return
+        super().on_headers_complete()
         self._awaited = "body"
         self._stop_sending_clock()
-        super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         self._framing -= len(body)
@@ -100,13 +108,9 @@ class BoundedConnection(HttpToolsProtocol):
         self._stop_sending_clock()
         super().on_message_complete()
 
-    def send_400_response(self, msg: str) -> None:
-        if self._has_large_headers():
-            self._refuse_headers()
-        else:
-            super().send_400_response(msg)
-
     def on_response_complete(self) -> None:
+        if self._ending and not self.pipeline:
+            self.transport.close()
         super().on_response_complete()
         if self.transport.is_closing():
             self._watch_unsent()
@@ -164,11 +168,36 @@ class BoundedConnection(HttpToolsProtocol):
         self._refuse(431, "headers-too-large", detail)
 
     def _refuse(self, status: int, code: str, detail: str) -> None:
-        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
+        """Answer the request that is being read, if it is its turn, and hang up."""
+        has_cycle = self._awaited == "body"
+        if has_cycle and self.pipeline:
+            self.pipeline.popleft()  # its cycle, the latest: it shall not run, as its body will not be whole
+            self._hang_up_in_turn()
+            return
+        if not has_cycle and self._owes_answers():
+            self._hang_up_in_turn()
+            return
+        if not has_cycle or not self.cycle.response_started:
             body = problem_body(status, code, detail, request_id=new_id().hex)
             head = f"content-type: {MEDIA_TYPE}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
             self.transport.write(STATUS_LINE[status] + head.encode() + body)
         self._hang_up()
+
+    def _owes_answers(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _hang_up_in_turn(self) -> None:
+        """Hang up after the answers to what was asked before.
+
+        What comes meanwhile is read and dropped: left unread, it would have the system reset the connection, and the
+        answers would be lost.
+        """
+        if self._owes_answers():
+            self._ending = True
+            self._stop_sending_clock()
+            self.flow.resume_reading()
+        else:
+            self._hang_up()
 
     def _hang_up(self) -> None:
         self.transport.close()

@@ -249,9 +249,43 @@ async def test_requests_do_not_queue_without_end(server: _Server) -> None:
         await client.say("GET /deaf HTTP/1.1\n\n" * 10)
         for _ in range(10):
             assert await client.answer() == (200, b"0 bytes")
-        await client.say("GET /late HTTP/1.1\n\n" * 1000)
-        assert (await client.answer())[0] == 400
-        assert await nobody_connected(server)
+        await client.say("GET /late HTTP/1.1\n\n" + "GET /3 HTTP/1.1\n\n" * 1000)
+        assert await client.answer() == (200, b"0 bytes")
+        for _ in range(bounded_connection.MOST_PIPELINED):
+            assert await client.answer() == (200, b"xxx")
+        await client.until_hung_up()
+
+
+REFUSED = {
+    "malformed": "NONSENSE\n\n",
+    "large headers": "GET / HTTP/1.1\nx: " + "x" * 66_000 + "\n\n",
+    "late headers": "GET / HT",
+    "a malformed body": "POST / HTTP/1.1\ntransfer-encoding: chunked\n\n2\nabNONSENSE",
+}
+
+
+@pytest.mark.parametrize("refused", REFUSED.values(), ids=REFUSED.keys())
+@pytest.mark.parametrize("queued", [0, 2])
+async def test_a_refusal_takes_no_other_requests_answer(server: _Server, refused: str, queued: int) -> None:
+    async with connected(server) as client:
+        await client.say("GET /late HTTP/1.1\n\n" + "GET /3 HTTP/1.1\n\n" * queued + refused)
+        assert await client.answer() == (200, b"0 bytes")
+        for _ in range(queued):
+            assert await client.answer() == (200, b"xxx")
+        await client.until_hung_up()
+
+
+@pytest.mark.parametrize("path", ["", "deaf"])
+async def test_a_malformed_body_is_refused_unless_it_is_answered(server: _Server, path: str) -> None:
+    async with connected(server) as client:
+        await client.say(f"POST /{path} HTTP/1.1\ntransfer-encoding: chunked\n\n2\nab\n")
+        if path == "deaf":
+            assert await client.answer() == (200, b"0 bytes")
+        await client.say("NONSENSE\n")
+        if path != "deaf":
+            status, body = await client.answer()
+            assert (status, json.loads(body)["code"]) == (400, "malformed-request")
+        await client.until_hung_up()
 
 
 UPGRADE = "connection: Upgrade, HTTP2-Settings\nupgrade: h2c\nhttp2-settings: AAMAAABkAAQAoAAAAAIAAAAA\n"
