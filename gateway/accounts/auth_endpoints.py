@@ -14,6 +14,7 @@ from gateway.http.paging import Page
 from gateway.identity import cookie
 from gateway.identity.guards import PUBLIC, requires
 from gateway.identity.principal import Principal
+from gateway.identity.write_limits import UNCOUNTED
 from gateway.policy import Permission
 from gateway.settings import is_loopback
 from storage.database import Database
@@ -52,7 +53,7 @@ async def log_in(
     return _logged_in(request, accounts, opened, status=200)
 
 
-@post("/api/auth/logout", guards=[requires(Permission.sessions_manage)], status_code=204, tags=["auth"])
+@post("/api/auth/logout", guards=[requires(Permission.sessions_manage)], opt=UNCOUNTED, status_code=204, tags=["auth"])
 async def log_out(
     request: Asked, database: NamedDependency[Database], accounts: NamedDependency[Accounts]
 ) -> Response[None]:
@@ -70,7 +71,12 @@ async def list_sessions(request: Asked, database: NamedDependency[Database]) -> 
     return Page(views, next=None, prev=None)
 
 
-@delete("/api/auth/sessions/{session_id:uuid}", guards=[requires(Permission.sessions_manage)], tags=["auth"])
+@delete(
+    "/api/auth/sessions/{session_id:uuid}",
+    guards=[requires(Permission.sessions_manage)],
+    opt=UNCOUNTED,
+    tags=["auth"],
+)
 async def end_session(
     request: Asked,
     session_id: FromPath[UUID],
@@ -81,7 +87,7 @@ async def end_session(
     await _end_login(request.user, session_id, database, accounts)
 
 
-@delete("/api/auth/sessions", guards=[requires(Permission.sessions_manage)], tags=["auth"])
+@delete("/api/auth/sessions", guards=[requires(Permission.sessions_manage)], opt=UNCOUNTED, tags=["auth"])
 async def end_other_sessions(
     request: Asked, database: NamedDependency[Database], accounts: NamedDependency[Accounts]
 ) -> None:

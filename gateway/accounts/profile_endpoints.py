@@ -15,6 +15,7 @@ from gateway.errors import InvalidInput
 from gateway.identity import cookie
 from gateway.identity.guards import requires
 from gateway.identity.principal import Principal
+from gateway.identity.write_limits import UNCOUNTED
 from gateway.policy import Permission
 from storage.database import Database
 from storage.people import users
@@ -55,7 +56,7 @@ async def change_profile(
     return profile_view(account)
 
 
-@delete("/api/me", guards=[requires(Permission.sessions_manage)], tags=["me"])
+@delete("/api/me", guards=[requires(Permission.sessions_manage)], opt=UNCOUNTED, tags=["me"])
 async def delete_account(
     request: Asked, data: JSONBody[AccountDeletion], accounts: NamedDependency[Accounts]
 ) -> Response[None]:
@@ -64,7 +65,7 @@ async def delete_account(
     return Response(None, status_code=204, cookies=[cookie.clear()])
 
 
-@post("/api/me/password", guards=[requires(Permission.sessions_manage)], status_code=204, tags=["me"])
+@post("/api/me/password", guards=[requires(Permission.sessions_manage)], opt=UNCOUNTED, status_code=204, tags=["me"])
 async def change_password(
     request: Asked, data: JSONBody[PasswordChange], accounts: NamedDependency[Accounts]
 ) -> Response[None]:

@@ -17,6 +17,7 @@ from gateway.http.paging import Page
 from gateway.identity.guards import requires
 from gateway.identity.principal import Principal
 from gateway.identity.tokens import TokenKind, display_of, hash_token, new_token
+from gateway.identity.write_limits import UNCOUNTED
 from gateway.policy import DELEGABLE, POLICY, Permission, permits
 from storage.database import Database
 from storage.people import credentials
@@ -54,7 +55,12 @@ async def create_token(request: Asked, data: JSONBody[TokenRequest], database: N
     return NewToken(**msgspec.structs.asdict(issued), token=token)
 
 
-@delete("/api/auth/tokens/{token_id:uuid}", guards=[requires(Permission.tokens_manage)], tags=["auth"])
+@delete(
+    "/api/auth/tokens/{token_id:uuid}",
+    guards=[requires(Permission.tokens_manage)],
+    opt=UNCOUNTED,
+    tags=["auth"],
+)
 async def revoke_token(
     request: Asked, token_id: FromPath[UUID], database: NamedDependency[Database], accounts: NamedDependency[Accounts]
 ) -> None:

@@ -1,6 +1,7 @@
 """How much one person may write: whatever may change something spends from one allowance, before its body is read.
 
-So a write that is refused costs as well. Turns, logins and sign-ups have allowances of their own.
+So a write that is refused costs as well. A person's logins spend from one allowance and their access tokens from
+another, so that who holds a token cannot keep its owner from writing. Turns, logins and sign-ups have their own.
 """
 
 from typing import Any
@@ -20,6 +21,11 @@ SPENDS_A_WRITE = {"spends": "write"}
 """`opt=SPENDS_A_WRITE` marks a route that changes nothing, and costs as much as one that does."""
 
 
+UNCOUNTED = {"spends": "nothing"}
+"""`opt=UNCOUNTED` marks a route that takes power away, or asks for the password, which has an allowance of its own:
+whoever spent a person's writes must not keep them from it."""
+
+
 class WriteAllowance:
     """The guard of the whole application; it counts each person by themselves, across processes."""
 
@@ -34,9 +40,10 @@ class WriteAllowance:
         caller = connection.scope["user"]
         writes = "read" if connection.scope.get("method") in SAFE_METHODS else "write"
         if isinstance(caller, Principal) and handler.opt.get("spends", writes) == "write":
+            through = "logins" if caller.scopes is None else "tokens"
             await self._database.write(
                 spend,
-                f"writes:{caller.user_id}",
+                f"writes:{through}:{caller.user_id}",
                 burst=self._burst,
                 interval=self._interval,
                 sentence=self._sentence,

@@ -12,7 +12,7 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from gateway.catalog import CurrentCatalog
 from gateway.identity.guards import requires
 from gateway.identity.principal import Principal
-from gateway.identity.write_limits import SPENDS_A_TURN
+from gateway.identity.write_limits import SPENDS_A_TURN, UNCOUNTED
 from gateway.policy import Permission
 from gateway.readers import Readers
 from gateway.turns.answering import ask_turn, idempotency_key
@@ -62,7 +62,7 @@ async def read_events(
     return respond
 
 
-@post("/{turn_id:uuid}/stop", guards=[requires(Permission.turns_write)], status_code=202)
+@post("/{turn_id:uuid}/stop", guards=[requires(Permission.turns_write)], opt=UNCOUNTED, status_code=202)
 async def stop_turn(request: Caller, turn_id: FromPath[UUID], turns: NamedDependency[RunningTurns]) -> None:
     """Stop a running turn, from anywhere; what was said so far is kept. One that has ended stays as it is."""
     await turns.stop(request.user.user_id, turn_id)

@@ -142,7 +142,7 @@ class RunningTurns:
         """
         turn = await self._database.read(load_turn, user_id, turn_id)
         await self._database.read(load_chat, user_id, turn.chat_id, Action.say)
-        if not self._end(turn_id, TurnState.stopped):
+        if not self._end(turn_id, TurnState.stopped) and turn.state is TurnState.running:
             await self._database.write(request_stop, turn_id)
 
     def count(self) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
-from builders import Gateway, Person, serve_gateway
+from builders import PASSWORD, Gateway, Person, serve_gateway
 from sqlalchemy import Connection, text
 
 from gateway.settings import Settings
@@ -93,6 +93,17 @@ NOT_WRITES = {
 }
 """They have allowances of their own."""
 
+UNCOUNTED = {
+    "post /api/auth/logout",
+    "delete /api/auth/sessions",
+    "delete /api/auth/sessions/{session_id}",
+    "delete /api/auth/tokens/{token_id}",
+    "delete /api/me",
+    "post /api/me/password",
+    "post /api/turns/{turn_id}/stop",
+}
+"""They take power away, or ask for the password."""
+
 
 async def test_writes_a_minute(limited: Callable[..., Any]) -> None:
     async with limited(writes_per_minute=3) as (gateway, ada):
@@ -101,19 +112,66 @@ async def test_writes_a_minute(limited: Callable[..., Any]) -> None:
         assert (await ada.post(f"/api/chats/{chat}/messages", {"content": ""})).status_code == 400
         document = (await ada.get("/openapi.json")).json()
         refused = set()
-        for path, operations in document["paths"].items():
-            address = re.sub(r"{\w+}", chat, path)
-            for method in operations:
-                answer = await ada.request(method.upper(), address, json={})
-                if answer.status_code == 429:
-                    require_refused(answer)
-                    assert int(answer.headers["retry-after"]) <= 20
-                    refused.add(f"{method} {path}")
         every = {f"{method} {path}" for path, operations in document["paths"].items() for method in operations}
-        writes = {operation for operation in every if not operation.startswith("get")} - NOT_WRITES
+        assert every > UNCOUNTED
+        for operation in sorted(every, key=lambda operation: operation == "post /api/auth/logout"):
+            method, path = operation.split()
+            answer = await ada.request(method.upper(), re.sub(r"{\w+}", chat, path), json={})
+            if answer.status_code == 429:
+                require_refused(answer)
+                assert int(answer.headers["retry-after"]) <= 20
+                refused.add(operation)
+        writes = {operation for operation in every if not operation.startswith("get")} - NOT_WRITES - UNCOUNTED
         assert refused == writes | {"get /api/chats/{chat_id}/context"}
-        await ada.turn(chat)
-        await (await gateway.person("bob")).chat()
+        assert (await ada.get("/api/me")).status_code == 401
+        bob = await gateway.person("bob")
+        await bob.turn(await bob.chat())
+
+
+async def spend_writes(person: Person, token: str) -> None:
+    """Write with a token until it is refused."""
+    bearer = {"authorization": f"Bearer {token}"}
+    while (answer := await person.request("PATCH", "/api/me", json={}, headers=bearer)).status_code != 429:
+        assert answer.status_code in (200, 403)
+
+
+async def test_who_holds_a_token_cannot_keep_its_owner_from_writing(limited: Callable[..., Any]) -> None:
+    async with limited(writes_per_minute=4) as (_, ada):
+        wanted = {"name": "weak", "scopes": ["personas:read"], "expires_in_days": 1}
+        weak, other = [(await ada.post("/api/auth/tokens", wanted)).json() for _ in range(2)]
+        await spend_writes(ada, weak["token"])
+        bearer = {"authorization": f"Bearer {other['token']}"}
+        require_refused(
+            await ada.request("PATCH", "/api/me", json={}, headers=bearer)
+        )  # a token more is no allowance more
+        assert (await ada.patch("/api/me", {"display_name": "Ada"})).status_code == 200
+
+
+async def test_power_is_taken_away_however_much_was_written(
+    limited: Callable[..., Any], scripted_upstream: ScriptedUpstream
+) -> None:
+    scripted_upstream.default = ENDLESS
+    async with limited(writes_per_minute=4) as (gateway, ada):
+        wanted = {"name": "stolen", "scopes": ["personas:read"], "expires_in_days": 1}
+        stolen = (await ada.post("/api/auth/tokens", wanted)).json()
+        async with ada.stream(await ada.chat()) as events:
+            turn_id = json.loads((await anext(events)).data)["turn_id"]
+            await spend_writes(ada, ada.token)
+            assert (await ada.post(f"/api/turns/{turn_id}/stop")).status_code == 202
+            assert [event async for event in events][-1].event == "turn.stopped"
+        assert (await ada.delete(f"/api/auth/tokens/{stolen['id']}")).status_code == 204
+        again = {"username": "ada", "password": PASSWORD}
+        for path in ("", "/{id}"):
+            await gateway.client().post("/api/auth/login", json=again)
+            logins = (await ada.get("/api/auth/sessions")).json()["data"]
+            other = next(login["id"] for login in logins if not login["current"])
+            assert (await ada.delete(f"/api/auth/sessions{path.format(id=other)}")).status_code == 204
+        assert len((await ada.get("/api/auth/sessions")).json()["data"]) == 1
+        change = {"current": PASSWORD, "new": f"{PASSWORD}, changed", "revoke_tokens": True}
+        assert (await ada.post("/api/me/password", change)).status_code == 204
+        require_refused(await ada.patch("/api/me", {}))
+        assert (await ada.post("/api/auth/logout")).status_code == 204
+        assert (await ada.get("/api/me")).status_code == 401
 
 
 async def test_writes_at_once_are_as_many_as_allowed(limited: Callable[..., Any]) -> None:
