@@ -20,10 +20,11 @@ from gateway.services import Services
 def create_app(services: Services) -> ASGIApp:
     """The whole gateway as an ASGI application."""
     settings = services.settings
+    writes = WriteAllowance(services.database, settings.writes_per_minute, turns_per_minute=settings.turns_per_minute)
     app = Litestar(
         route_handlers=ROUTES,
         dependencies={name: _given(getattr(services, name)) for name in services.__struct_fields__},
-        guards=[json_only, WriteAllowance(services.database, settings.writes_per_minute)],
+        guards=[json_only, writes],
         middleware=[Authentication(services.accounts.authenticator, trusted_origins=settings.cors_origins)],
         exception_handlers=HANDLERS,
         cors_config=_cors(settings.cors_origins),

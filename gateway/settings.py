@@ -47,7 +47,7 @@ class Settings(BaseSettings):
     """Addresses of reverse proxies whose `X-Forwarded-For` is believed, comma-separated."""
 
     turns_per_minute: Annotated[int, Field(ge=1, le=MOST)] = 20
-    """Turns that one person may ask a minute, and at once."""
+    """Turns that one person may ask a minute, and at once; those that are refused are counted by themselves."""
 
     writes_per_minute: Annotated[int, Field(ge=1, le=MOST)] = 120
     """Writes that one person may make a minute, and at once, besides turns."""

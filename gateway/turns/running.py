@@ -10,7 +10,7 @@ from uuid import UUID
 
 import msgspec
 
-from gateway.errors import GatewayError, Unavailable
+from gateway.errors import Unavailable
 from gateway.identity.principal import Principal
 from gateway.settings import Settings
 from gateway.turns.log import TurnLog
@@ -18,14 +18,12 @@ from gateway.turns.preparing import Plan, preparer
 from gateway.turns.run import Control, run_turn
 from gateway.turns.views import TurnStarted, started_view, turn_view
 from personas.catalog import Catalog
-from providers.errors import ProviderError
 from providers.registry import Registry
 from storage.chats.chats import load_chat
 from storage.conversations.policy import Action
 from storage.database import Database
 from storage.database.columns import new_id, now
-from storage.errors import KeyReused, NotFound, StorageUnavailable, TurnRunning
-from storage.turns.allowance import spend_turn
+from storage.errors import NotFound, StorageUnavailable, TurnRunning
 from storage.turns.leases import PartialText, attend_turn, interrupt_abandoned, keep_partial_texts, request_stop
 from storage.turns.opening import AskedTurn, OpenTurn, RepeatedTurn, TurnLimits, begin_turn
 from storage.turns.rows import TurnRecord, TurnState, load_turn, running_turn
@@ -184,9 +182,6 @@ class RunningTurns:
         except TurnRunning as error:
             if error.turn_id is None:  # two at once: the constraint refused the second without naming the first
                 raise TurnRunning(await self._database.read(running_turn, asked.chat_id)) from None
-            raise
-        except (GatewayError, ProviderError, KeyReused):  # the unit is undone, the work is not
-            await self._database.write(spend_turn, asked.user_id, self._limits.per_minute)
             raise
         if isinstance(opened, RepeatedTurn):
             return await self.attach(asked.user_id, opened.id)

@@ -23,8 +23,8 @@ from storage.conversations.visibility import takes_part
 from storage.database.columns import new_id, now
 from storage.database.statements import Statement
 from storage.errors import AllowanceSpent, NotFound, TurnRunning
+from storage.people.allowances import spend
 from storage.people.users import User
-from storage.turns.allowance import spend_turn
 from storage.turns.idempotency import IdempotencyKey, claim_key
 from storage.turns.rows import Turn, TurnState
 
@@ -164,7 +164,13 @@ def begin_turn(
         if earlier is not None:
             _open_chat(connection, asked)
             return RepeatedTurn(earlier)
-    spend_turn(connection, asked.user_id, limits.per_minute)
+    spend(
+        connection,
+        f"turns:{asked.user_id}",
+        burst=limits.per_minute,
+        interval=60 / limits.per_minute,
+        sentence=f"You may ask {limits.per_minute} turns a minute. Wait a moment.",
+    )
     chat = _open_chat(connection, asked)
     require(ConversationKind.chat, Action.say, chat.role)
     if chat.running is not None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -65,24 +66,71 @@ async def test_turns_a_minute(limited: Callable[..., Any], scripted_upstream: Sc
         await bob.turn(await bob.chat())
 
 
-async def test_turns_that_are_refused_as_they_are_prepared_cost_as_much(limited: Callable[..., Any]) -> None:
-    async with limited(turns_per_minute=4) as (gateway, ada):
-        chat, keyless = await ada.chat(), await ada.chat("claude")
-        key = {"idempotency-key": "one"}
-        assert (await ada.post(f"/api/chats/{chat}/turns", {"content": "Hello"}, headers=key)).status_code == 200
-        for path, content, headers, status in (
-            (chat, "word " * 20_000, {}, 413),
-            (keyless, "Hello", {}, 503),
-            (chat, "another body", key, 422),
-        ):
-            answer = await ada.post(f"/api/chats/{path}/turns", {"content": content}, headers=headers)
-            assert answer.status_code == status, answer.text
-        said = await ada.messages(chat)
-        require_refused(await ada.post(f"/api/chats/{chat}/turns", {"content": "word " * 20_000}))
-        require_refused(await ada.post(f"/api/chats/{chat}/turns", {"content": "Hello"}))
-        assert await ada.messages(chat) == said
+REFUSED: dict[str, tuple[str, bytes, dict[str, str], int]] = {
+    "no such chat": ("/api/chats/{nothing}/turns", b'{"content": "Hello"}', {}, 404),
+    "no such parent": ("/api/chats/{chat}/turns", b'{"content": "Hello", "parent_id": "{nothing}"}', {}, 404),
+    "a body that is malformed": ("/api/chats/{chat}/turns", b'{"content"', {}, 400),
+    "nothing said": ("/api/chats/{chat}/turns", b'{"content": ""}', {}, 400),
+    "no such turn": ("/api/turns/{nothing}/retry", b"", {}, 404),
+    "a chat where one runs": ("/api/chats/{busy}/turns", b'{"content": "Hello"}', {}, 409),
+    "the same once more": ("/api/chats/{chat}/turns", b'{"content": "Hello"}', {"idempotency-key": "one"}, 200),
+    "another under its key": ("/api/chats/{chat}/turns", b'{"content": "Bye"}', {"idempotency-key": "one"}, 422),
+    "too long": ("/api/chats/{chat}/turns", b'{"content": "' + b"word " * 20_000 + b'"}', {}, 413),
+    "no key for its model": ("/api/chats/{keyless}/turns", b'{"content": "Hello"}', {}, 503),
+}
+
+
+@pytest.mark.parametrize("refused", REFUSED)
+async def test_whoever_asks_for_a_turn_is_counted_once_whatever_becomes_of_it(
+    limited: Callable[..., Any], scripted_upstream: ScriptedUpstream, refused: str
+) -> None:
+    path, body, headers, status = REFUSED[refused]
+    async with limited(turns_per_minute=3, writes_per_minute=5) as (gateway, ada):
+        names = {"chat": await ada.chat(), "busy": await ada.chat(), "keyless": await ada.chat("claude")}
+        names["nothing"] = str(uuid4())
+        for name, chat_id in names.items():
+            path, body = path.replace(f"{{{name}}}", chat_id), body.replace(f"{{{name}}}".encode(), chat_id.encode())
+        first = {"content-type": "application/json", "idempotency-key": "one"}
+        hello = b'{"content": "Hello"}'
+        opened = await ada.request("POST", f"/api/chats/{names['chat']}/turns", content=hello, headers=first)
+        assert opened.status_code == 200
+        scripted_upstream.default = ENDLESS
+        async with ada.stream(names["busy"]) as source:
+            turn_id = json.loads((await anext(source)).data)["turn_id"]
+            headers = {"content-type": "application/json", **headers}
+            for _ in range(3):
+                answer = await ada.request("POST", path, content=body, headers=headers)
+                assert answer.status_code == status, answer.text
+            require_refused(answer := await ada.request("POST", path, content=body, headers=headers))
+            assert int(answer.headers["retry-after"]) <= 12
+            require_refused(await ada.post(f"/api/chats/{names['chat']}/turns", {"content": "Hello"}))
+            assert (await ada.post(f"/api/turns/{turn_id}/stop")).status_code == 202
+        scripted_upstream.default = Script(reply="Hello")
         bob = await gateway.person("bob")
         await bob.turn(await bob.chat())
+
+
+async def test_a_turn_that_is_refused_is_none_of_those_one_may_ask(limited: Callable[..., Any]) -> None:
+    async with limited(turns_per_minute=2) as (_, ada):
+        chat = await ada.chat()
+        for _ in range(4):
+            long = await ada.post(f"/api/chats/{chat}/turns", {"content": "word " * 20_000})
+            assert long.status_code == 413
+        for _ in range(2):
+            await ada.turn(chat)
+        require_refused(await ada.post(f"/api/chats/{chat}/turns", {"content": "Hello"}))
+
+
+async def test_who_holds_a_token_cannot_keep_its_owner_from_asking(limited: Callable[..., Any]) -> None:
+    async with limited(turns_per_minute=2, writes_per_minute=3) as (_, ada):
+        chat = await ada.chat()
+        wanted = {"name": "weak", "scopes": ["personas:read"], "expires_in_days": 1}
+        weak = (await ada.post("/api/auth/tokens", wanted)).json()["token"]
+        bearer = {"authorization": f"Bearer {weak}"}
+        path = f"/api/chats/{chat}/turns"
+        asked = [(await ada.post(path, {"content": "Hello"}, headers=bearer)).status_code for _ in range(4)]
+        assert asked == [403] * 3 + [429]
+        await ada.turn(chat)
 
 
 NOT_WRITES = {
