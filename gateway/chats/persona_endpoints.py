@@ -17,15 +17,26 @@ from personas.catalog import Catalog
 from personas.macros import Scene, render_greetings
 from personas.persona import Persona
 from providers.errors import NoKey
+from providers.models import ProviderKind
 from providers.provider import Availability, Readiness
 from providers.registry import Registry
 from storage.database.columns import now
+from storage.people.users import UserRole
 
 Caller = Request[Principal, Any, Any]
 
+STAND_INS = {
+    ProviderKind.local: "a small demo model on this machine",
+    ProviderKind.echo: "the echo, which repeats what it hears,",
+}
+"""What people are told of a stand-in, instead of a name that would tell them nothing."""
+
 
 class PersonaView(msgspec.Struct, frozen=True, kw_only=True):
-    """A persona as people choose it. `model` is the one that would answer now, and `availability` whether it would."""
+    """A persona as people choose it. `model` is the one that would answer now, and `availability` whether it would.
+
+    The sentence of a stand-in that is ready says that it stands in.
+    """
 
     id: str
     name: str
@@ -67,6 +78,10 @@ def _view(persona: Persona, catalog: Catalog, providers: Registry, reader: Princ
     try:
         provider, model = candidates_for(catalog, providers, persona)[0]
         name, availability = model.id, provider.availability()
+        if availability.readiness is Readiness.ready and model.id == persona.stand_in:
+            own = providers.availability(catalog.models[persona.model].provider)
+            kind = catalog.providers[model.provider].kind
+            availability = Availability(Readiness.ready, _standing_in(model.id, kind, own, reader))
     except NoKey as error:
         name, availability = persona.model, Availability(Readiness.no_key, error.message)
     return PersonaView(
@@ -78,6 +93,18 @@ def _view(persona: Persona, catalog: Catalog, providers: Registry, reader: Princ
         model=name,
         digest=persona.digest,
         availability=availability,
+    )
+
+
+def _standing_in(name: str, kind: ProviderKind, own: Availability, reader: Principal) -> str:
+    """Who answers as long as the persona's own model has no key; for an admin, with how to add one."""
+    if own.readiness is not Readiness.no_key:
+        return ""
+    who = STAND_INS.get(kind, f"the model {name!r}")
+    return (
+        f"{own.sentence} Until then {who} answers."
+        if reader.role is UserRole.admin
+        else f"No provider key yet: {who} answers."
     )
 
 

@@ -26,8 +26,12 @@ PERSONAS = """
 version: 1
 providers:
   house: {{kind: openai-compatible, base_url: "{base_url}"}}
+  claude: {{kind: anthropic, key_env: TEST_CLAUDE_KEY}}
+  echo: {{kind: echo}}
 models:
   fast: {{provider: house, name: scripted, window: 8000, max_output: 500}}
+  sonnet: {{provider: claude, name: claude-test, window: 8000, max_output: 500}}
+  echo: {{provider: echo, name: echo, window: 8000, max_output: 500}}
 personas:
   mia:
     name: Mia
@@ -43,6 +47,7 @@ personas:
     model: fast
     system: "You are {{{{char}}}}."
     access: {{roles: [public]}}
+  nova: {{name: Nova, system: "You are Nova.", model: sonnet, stand_in: echo, access: {{roles: [public]}}}}
 """
 CHROMIUM = shutil.which("chromium")
 ARGUMENTS = [

@@ -218,3 +218,21 @@ def test_stop_works_before_the_first_word(visitor, page: Page) -> None:
     visitor.say("Hello?")
     page.get_by_role("button", name="Stop the reply").click()
     expect(page.get_by_text("Stopped before the end.")).to_be_visible()
+
+
+def test_a_stand_in_is_told_before_one_writes(visitor, page: Page) -> None:
+    visitor.open_chat("Nova")
+    told = page.get_by_role("status").filter(
+        has_text="No provider key yet: the echo, which repeats what it hears, answers."
+    )
+    expect(told).to_be_visible()
+    expect(page.locator("#availability")).not_to_contain_text("gateway keys")
+    page.get_by_role("link", name="New chat").click()
+    visitor.open_chat("Mia")
+    expect(page.locator("#availability")).to_be_hidden()
+
+
+def test_an_admin_reads_how_to_end_the_stand_in(admin, page: Page) -> None:
+    admin.open_chat("Nova")
+    expect(page.locator("#availability")).to_contain_text("`gateway keys add claude`")
+    expect(page.locator("#availability")).to_contain_text("Until then the echo, which repeats what it hears, answers.")

@@ -12,7 +12,7 @@ import { Inspector } from "./inspector.js";
 import { hideLogin, setUpLogin, showLogin } from "./login.js";
 import { setUpMenu } from "./menu.js";
 import { clearNotices, showError, showNotice } from "./notices.js";
-import { loadPersonas, obstacle, personaDescription, personaName, watchLoading } from "./personas.js";
+import { availabilityOf, loadPersonas, personaDescription, personaName, watchLoading } from "./personas.js";
 import { hidePicker, showPicker } from "./picker.js";
 import { mayWrite } from "./rights.js";
 import { followEnd } from "./scroll.js";
@@ -57,17 +57,19 @@ function showTitle(title, subtitle = "") {
 
 const showTitleOf = (chat) => showTitle(titleOf(chat), chat.title ? nameOf(chat) : "");
 
-function showObstacle(chat) {
-  const sentence = mayWrite(chat) ? obstacle(chat.persona) : "";
+/** What there is to know before one writes: an obstacle, or calmly, that a stand-in answers. */
+function showAvailability(chat) {
+  const { readiness, sentence } = availabilityOf(chat.persona);
   byId("availability").textContent = sentence;
-  byId("availability").hidden = !sentence;
+  byId("availability").hidden = !sentence || !mayWrite(chat);
+  byId("availability").className = readiness === "ready" ? "stand-in muted" : "banner";
 }
 
 function onChat(chat) {
   showTitleOf(chat);
   list.put(chat);
   inspector.use(chat);
-  showObstacle(chat);
+  showAvailability(chat);
 }
 
 function onShown({ empty, earlier }) {
@@ -124,7 +126,7 @@ async function openChat(id) {
   try {
     await opened.open(id);
     if (conversation !== opened) return;
-    stopWatching = watchLoading([opened.chat.persona], () => showObstacle(opened.chat));
+    stopWatching = watchLoading([opened.chat.persona], () => showAvailability(opened.chat));
   } catch (error) {
     if (conversation !== opened || error.status === 401) return;
     await leaveChat(error.status === 404 ? "There is no such chat, or it is not yours." : error.message);

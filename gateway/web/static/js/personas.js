@@ -19,11 +19,8 @@ export const personaName = (id) => known.get(id)?.name ?? id;
 /** What the persona is, in a sentence of its author. */
 export const personaDescription = (id) => known.get(id)?.description ?? "";
 
-/** What stands in the way of a reply, as a sentence; empty when nothing does. */
-export function obstacle(id) {
-  const availability = known.get(id)?.availability;
-  return availability && availability.readiness !== "ready" ? availability.sentence : "";
-}
+/** Whether the persona's model can answer, and a sentence about it; without one there is nothing to tell. */
+export const availabilityOf = (id) => known.get(id)?.availability ?? { readiness: "ready", sentence: "" };
 
 const isLoading = (persona) => persona.availability?.readiness === "loading";
 
