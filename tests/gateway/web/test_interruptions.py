@@ -81,6 +81,36 @@ def test_a_restart_in_mid_reply_is_told_with_a_way_to_retry(visitor, site, page:
     expect(visitor.replies.last).to_have_text("All of it.")
 
 
+def test_a_gateway_that_comes_back_clears_what_its_absence_left(visitor, site, page: Page) -> None:
+    visitor.open_chat("Atlas")
+    visitor.upstream.enqueue(SLOW)
+    visitor.say("Tell me everything")
+    expect(visitor.replies.last).to_contain_text("word2")
+    expect(page.locator(".running-dot")).to_be_visible()
+    site.gateway.stop()
+    try:
+        expect(page.locator(".message-ending.bad")).to_contain_text("The gateway stopped")
+        expect(page.get_by_role("button", name="Send")).to_be_visible()
+        expect(page.locator("#notices .banner")).to_have_count(0)
+        visitor.say("And now?")
+        expect(page.get_by_role("alert").filter(has_text="The gateway cannot be reached.")).to_be_visible()
+    finally:
+        site.gateway.start()
+    expect(page.locator("#notices .banner")).to_have_count(0, timeout=10_000)
+    expect(page.locator(".running-dot")).to_have_count(0)
+    expect(visitor.message_box).to_have_value("And now?")
+
+
+def test_the_choice_of_a_persona_is_read_when_the_gateway_comes_back(visitor, page: Page) -> None:
+    page.route("**/api/personas", lambda route: route.abort())
+    page.route("**/healthz", lambda route: route.abort())
+    page.reload()
+    expect(page.get_by_role("alert").filter(has_text="The gateway cannot be reached.")).to_be_visible()
+    page.unroute_all()
+    expect(page.get_by_role("button", name="Mia")).to_be_visible(timeout=10_000)
+    expect(page.locator("#notices .banner")).to_have_count(0)
+
+
 def test_an_end_that_was_not_heard_is_read(visitor, page: Page) -> None:
     visitor.open_chat("Atlas")
     visitor.upstream.enqueue(SLOW)

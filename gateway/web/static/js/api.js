@@ -50,6 +50,9 @@ async function json(method, path, options) {
   return response.status === 204 ? null : response.json();
 }
 
+/** Whether the gateway answers at all. */
+export const isReachable = () => fetch("/healthz").then(({ ok }) => ok, () => false);
+
 const query = (values) => {
   const given = Object.entries(values).filter(([, value]) => value != null);
   return given.length ? `?${new URLSearchParams(given)}` : "";

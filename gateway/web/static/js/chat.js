@@ -3,6 +3,7 @@
 import * as api from "./api.js";
 import { Members } from "./members.js";
 import { announce, clearNotices, showError, showNotice } from "./notices.js";
+import { gatewayReturned } from "./outage.js";
 import { focusStep } from "./stepper.js";
 import { followTurn } from "./turn-stream.js";
 
@@ -225,8 +226,18 @@ export class Conversation {
       this.#show();
     }
     if (problem) await this.#tell(problem);
-    if (!refused && !this.#leaving.signal.aborted) await this.#trying(() => this.#refresh());
+    if (!refused && !this.#leaving.signal.aborted) await this.#readEnded();
     return refused;
+  }
+
+  /** The reply as it was stored. It has told its end already: a gateway that is away is waited for without a word. */
+  async #readEnded() {
+    try {
+      await this.#refresh();
+    } catch (error) {
+      if (error.code === "unreachable") gatewayReturned();
+      else await this.#tell(error);
+    }
   }
 
   /** The first turn gives the chat its title, and each one its place in the list. */

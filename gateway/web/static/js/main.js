@@ -12,6 +12,7 @@ import { Inspector } from "./inspector.js";
 import { hideLogin, setUpLogin, showLogin } from "./login.js";
 import { setUpMenu } from "./menu.js";
 import { clearNotices, showError, showNotice } from "./notices.js";
+import { whenGatewayReturns } from "./outage.js";
 import { availabilityOf, loadPersonas, personaDescription, personaName, watchLoading } from "./personas.js";
 import { hidePicker, showPicker } from "./picker.js";
 import { mayWrite } from "./rights.js";
@@ -207,7 +208,19 @@ function onMove() {
 /** Who comes back to the page sees what happened meanwhile. */
 function onReturn() {
   if (document.visibilityState !== "visible" || byId("app").hidden) return;
+  refreshAll();
+}
+
+/** What the gateway was asked for while it was away is asked for again. */
+async function onGatewayBack() {
+  if (byId("app").hidden) return;
+  await refreshAll();
+  if (!conversation && byId("account").hidden && !byId("app").hidden) show();
+}
+
+async function refreshAll() {
   refreshList();
+  await loadPersonas().catch(() => {}); // the next request that matters tells what is wrong
   conversation?.catchUp();
 }
 
@@ -223,6 +236,7 @@ async function start() {
   setUpMenu();
   setUpLogin(enter);
   api.whenLoginEnds(() => !byId("app").hidden && leave("Your login has ended. Sign in again to go on; what you were writing is kept."));
+  whenGatewayReturns(onGatewayBack);
   window.addEventListener("hashchange", onMove);
   window.addEventListener("focus", onReturn);
   document.addEventListener("visibilitychange", onReturn);
