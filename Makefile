@@ -15,7 +15,7 @@ ARGS ?=
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: $(READY) ## Set up what is missing and serve the gateway at http://127.0.0.1:8000/
+run: $(READY) ## Set up what is missing and serve the gateway at http://127.0.0.1:8000/ (or HOST=... PORT=...)
 	@exec $(BIN)/gateway serve --host $(HOST) --port $(PORT)
 
 test: $(READY_TO_TEST) ## Set up what is missing and run the tests (ARGS=... goes to pytest)

@@ -61,7 +61,10 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.bind(address)
     except (OSError, UnicodeError) as error:  # a host such as 'a..b' is no name at all
         why = error.strerror if isinstance(error, OSError) else "that is no host name"
-        raise click.ClickException(f"cannot listen on {host}:{port}: {why}. Choose --host and --port.") from None
+        raise click.ClickException(
+            f"cannot listen on {host}:{port}: {why}. Choose --host and --port, or with make, HOST= and PORT=: "
+            "`make run PORT=8001`."
+        ) from None
     return listener
 
 

@@ -96,7 +96,10 @@ def test_a_data_folder_that_cannot_be_written_to(folder: Path) -> None:
 
 
 def test_a_host_that_is_no_name(folder: Path) -> None:
-    assert refused("--host", "a..b") == ("cannot listen on a..b:0: that is no host name. Choose --host and --port.")
+    assert refused("--host", "a..b") == (
+        "cannot listen on a..b:0: that is no host name. "
+        "Choose --host and --port, or with make, HOST= and PORT=: `make run PORT=8001`."
+    )
 
 
 def test_the_start_tells_of_a_misspelt_setting_and_of_a_folder_that_others_look_into(folder: Path) -> None:
