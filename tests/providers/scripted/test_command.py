@@ -1,11 +1,11 @@
 """`gateway fake-upstream`, its scripts, and what the documentation says of both."""
 
-import inspect
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
-from typing import Any
 
-import anyio
 import httpx
 import msgspec
 import pytest
@@ -79,16 +79,14 @@ def test_a_taken_port_is_told(scripted_upstream: ScriptedUpstream) -> None:
     assert f"Cannot listen on 127.0.0.1:{port}" in result.output
 
 
-def test_the_documented_tests_pass(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    names: dict[str, Any] = {}
-    for example in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL):
-        exec(example, names)
-    tests = [value for name, value in names.items() if name.startswith("test_")]
-    for test in tests:
-        with ScriptedUpstream() as upstream:
-            anyio.run(test, upstream) if inspect.iscoroutinefunction(test) else test(upstream)
-    assert len(tests) == 4
+@pytest.mark.parametrize("example", re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL))
+def test_each_documented_test_passes_by_itself(tmp_path: Path, example: str) -> None:
+    (tmp_path / "test_example.py").write_text(example)
+    command = [sys.executable, "-m", "pytest", "--strict-markers", "-p", "no:cacheprovider"]
+    environment = {**os.environ, "NO_PROXY": "127.0.0.1"}
+    run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout
+    assert f"{len(re.findall('def test_', example))} passed" in run.stdout
 
 
 def test_the_documented_scripts_are_scripts(tmp_path: Path) -> None:
