@@ -166,6 +166,15 @@ def test_admins_change_roles_and_shut_people_out(admin, friend, page: Page) -> N
     assert friend.get("/api/me").status_code == 200
 
 
+def test_an_admins_new_name_is_in_the_list_of_people(admin, page: Page) -> None:
+    open_account(page)
+    mine = part(page, "People").get_by_role("listitem").filter(has_text="you")
+    expect(mine).to_have_count(1)
+    part(page, "Name").get_by_label("Display name").fill("Ida of the Harbour")
+    part(page, "Name").get_by_role("button", name="Save").click()
+    expect(mine).to_contain_text("Ida of the Harbour")
+
+
 def test_a_change_that_is_refused_is_taken_back(admin, friend, page: Page) -> None:
     refusal = {"status": 409, "code": "last-admin", "detail": "This is the last admin."}
     page.route("**/api/admin/users/*", lambda route: route.fulfill(status=409, json=refusal))

@@ -9,20 +9,15 @@ import { tokensSection } from "./tokens.js";
 /** Show the page; `onProfile(profile)` hears of changes, `signOut()` ends this login. */
 export function showAccount(me, { onProfile, signOut }) {
   let head = header(me, signOut);
+  let logins = loginsSection(signOut);
+  let people = me.role === "admin" && peopleSection(me);
   const take = (profile) => {
-    const now = header(profile, signOut);
-    head.replaceWith(now);
-    head = now;
+    head = replaced(head, header(profile, signOut));
+    people = people && replaced(people, peopleSection(profile));
     onProfile(profile);
   };
-  let logins = loginsSection(signOut);
-  const readLoginsAgain = () => {
-    const now = loginsSection(signOut);
-    logins.replaceWith(now);
-    logins = now;
-  };
-  const sections = [nameSection(me, take), passwordSection(me, readLoginsAgain), logins, tokensSection()];
-  if (me.role === "admin") sections.push(peopleSection(me));
+  const readLoginsAgain = () => (logins = replaced(logins, loginsSection(signOut)));
+  const sections = [nameSection(me, take), passwordSection(me, readLoginsAgain), logins, tokensSection(), people];
   byId("account").replaceChildren(h("div", { class: "account-column" }, head, ...sections));
   byId("account").hidden = false;
   head.querySelector("h2").focus({ preventScroll: true });
@@ -32,6 +27,11 @@ export function showAccount(me, { onProfile, signOut }) {
 export function hideAccount() {
   byId("account").hidden = true;
   byId("account").replaceChildren();
+}
+
+function replaced(old, now) {
+  old.replaceWith(now);
+  return now;
 }
 
 function header({ id, display_name: name, username, email, role }, signOut) {
