@@ -114,10 +114,12 @@ def test_context_is_explained_and_session_data_changes_it(visitor, page: Page) -
     expect(panel.get_by_role("heading", name="Context of this reply")).to_be_focused()
     expect(panel.get_by_text(re.compile(r"^\d+ of [\d,]+ tokens$"))).to_be_visible()
     expect(panel.locator(".segment").first).to_contain_text("System")
+    expect(panel.get_by_role("heading", name="Sent, ")).to_be_visible()
     panel.get_by_text("As sent to the model").click()
     expect(panel.get_by_text("Stay a while?")).to_be_visible()
 
     panel.get_by_role("button", name="Show the next turn's context instead").click()
+    expect(panel.get_by_role("heading", name="To be sent, ")).to_be_visible()
     panel.get_by_label("Session data").fill('{"place": "the old pier"}')
     panel.get_by_role("button", name="Save").click()
     expect(panel.locator(".segment").filter(has_text="Session data")).to_be_visible()

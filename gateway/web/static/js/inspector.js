@@ -70,7 +70,7 @@ export class Inspector {
       const answer = ofTurn ? await api.turnContext(turnId) : await api.nextContext(this.#chat.id);
       if (this.#turnId !== turnId) return;
       const manifest = ofTurn ? answer : answer.next;
-      byId("manifest").replaceChildren(...(manifest ? manifestElements(manifest) : ["Nothing can be sent at the moment: no model can be asked."]));
+      byId("manifest").replaceChildren(...(manifest ? manifestElements(manifest, ofTurn) : ["Nothing can be sent at the moment: no model can be asked."]));
       if (!ofTurn) this.#showData(answer.data);
     } catch (error) {
       byId("manifest").replaceChildren(error.message);

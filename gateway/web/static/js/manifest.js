@@ -18,15 +18,15 @@ const number = new Intl.NumberFormat();
 
 const kindName = (kind) => KINDS[kind] ?? kind;
 
-/** The manifest as elements. */
-export function manifestElements(manifest) {
+/** The manifest as elements; `isSent` says whether its turn has been asked for. */
+export function manifestElements(manifest, isSent) {
   const kept = manifest.segments.filter((segment) => segment.kept);
   const dropped = manifest.segments.filter((segment) => !segment.kept);
   return [
     budget(manifest, kept),
-    section(`Sent, ${number.format(kept.length)} ${kept.length === 1 ? "part" : "parts"}`, kept),
+    section(`${isSent ? "Sent" : "To be sent"}, ${number.format(kept.length)} ${kept.length === 1 ? "part" : "parts"}`, kept),
     dropped.length > 0 && section(`Left out, ${number.format(dropped.length)}`, dropped),
-    manifest.messages ? asSent(manifest.messages) : h("p", { class: "muted" }, "This persona does not show its texts."),
+    manifest.messages ? asSent(manifest.messages, isSent) : h("p", { class: "muted" }, "This persona does not show its texts."),
   ].filter(Boolean);
 }
 
@@ -73,11 +73,11 @@ function segmentElement(segment) {
 /** Whether the id is a name that the author of the persona gave, as entries of lore have. */
 const isNamed = ({ kind, id }) => kind === "lore" && !/^[0-9a-f]{8}-/.test(id);
 
-function asSent(messages) {
+function asSent(messages, isSent) {
   return h(
     "details",
     { class: "as-sent" },
-    h("summary", {}, "As sent to the model"),
+    h("summary", {}, isSent ? "As sent to the model" : "As it will be sent to the model"),
     ...messages.map(({ role, content }) => h("div", { class: "sent" }, h("span", { class: "segment-role" }, role), h("p", {}, content))),
   );
 }
