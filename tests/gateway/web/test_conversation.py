@@ -236,3 +236,15 @@ def test_an_admin_reads_how_to_end_the_stand_in(admin, page: Page) -> None:
     admin.open_chat("Nova")
     expect(page.locator("#availability")).to_contain_text("`gateway keys add claude`")
     expect(page.locator("#availability")).to_contain_text("Until then the echo, which repeats what it hears, answers.")
+
+
+def test_messages_and_composer_line_up_once_messages_scroll(visitor, page: Page) -> None:
+    visitor.open_chat("Atlas")
+    visitor.upstream.enqueue("\n\n".join(["A line."] * 60))
+    visitor.say("At length, please.")
+    expect(visitor.replies.locator("p")).to_have_count(60)
+    edges = "id => { const {left, right} = document.getElementById(id).getBoundingClientRect(); return [left, right]; }"
+    assert page.evaluate(edges, "composer") == page.evaluate(edges, "transcript")
+    assert page.evaluate(
+        "document.getElementById('scroller').offsetWidth > document.getElementById('scroller').clientWidth"
+    )
