@@ -34,10 +34,8 @@ KEEP_EVERY = 0.5
 """Seconds between two passes that store partial texts and renew leases, at the least."""
 
 KEEP_SHARE = 0.1
-"""The share of its time that a process spends on these passes, at the most: with many turns they are further apart."""
-
-KEEP_AT_LATEST = 5.0
-"""Seconds between two passes at the most, so that no lease runs out."""
+"""The share of its time that a process spends on these passes, at the most: with many turns they are further apart,
+but for no more than a third of a lease."""
 
 LEASE = timedelta(seconds=15)
 """How long a turn is its process's own after the last pass; then it counts as abandoned."""
@@ -245,7 +243,8 @@ class RunningTurns:
                 logger.warning("partial texts were not stored", extra={"reason": str(error.__cause__)[:200]})
             except Exception:  # a keeper that dies would let every lease run out
                 logger.exception("partial texts were not stored")
-            pause = min(max(KEEP_EVERY, (time.monotonic() - began) / KEEP_SHARE), KEEP_AT_LATEST)
+            spent = time.monotonic() - began
+            pause = max(KEEP_EVERY, min(spent / KEEP_SHARE, LEASE.total_seconds() / 3))
 
     async def _keep_once(self) -> None:
         texts = []
