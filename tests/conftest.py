@@ -14,12 +14,18 @@ from pathlib import Path
 
 import pytest
 from builders import Gateway, serve_gateway, write_personas
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from gateway.settings import Settings
 from providers.scripted.server import ScriptedUpstream
 from storage.database import Database, open_database, upgrade_schema
 
 _names = itertools.count()
+
+# A slow machine is no failure of what is tested.
+hypothesis_settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session")

@@ -27,7 +27,7 @@ def is_terminal(event: ServerSentEvent) -> bool:
     return event.event in ("turn.completed", "turn.stopped", "turn.failed")
 
 
-async def whole(source: AsyncIterator[ServerSentEvent], patience: float = 20) -> list[ServerSentEvent]:
+async def whole(source: AsyncIterator[ServerSentEvent], patience: float = 60) -> list[ServerSentEvent]:
     """All events of a stream, which has to end by itself."""
 
     async def read() -> list[ServerSentEvent]:

@@ -56,10 +56,10 @@ async def cut_off_after(person: Person, chat: str, count: int) -> list[ServerSen
 
 @pytest.mark.parametrize("seen", range(1, len(WORDS) + 2))
 async def test_a_client_that_left_after_any_event_reads_the_rest(
-    hasty: Gateway, hasty_upstream: ScriptedUpstream, seen: int
+    shared: Gateway, shared_upstream: ScriptedUpstream, seen: int
 ) -> None:
-    ada = await somebody(hasty)
-    hasty_upstream.default = STEADY
+    ada = await somebody(shared)
+    shared_upstream.default = STEADY
     events = await cut_off_after(ada, await ada.chat("plain"), seen)
     turn_id = json.loads(events[0].data)["turn_id"]
     events += await read(ada, turn_id, events[-1].id)
@@ -79,10 +79,10 @@ async def test_a_client_that_left_after_any_event_reads_the_rest(
 @settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 @given(cuts=st.lists(st.tuples(st.integers(1, 5), st.floats(0, 0.03)), max_size=5), readers=st.integers(1, 4))
 async def test_any_readers_cut_off_anywhere_have_the_same_text(
-    hasty: Gateway, hasty_upstream: ScriptedUpstream, cuts: list[tuple[int, float]], readers: int
+    shared: Gateway, shared_upstream: ScriptedUpstream, cuts: list[tuple[int, float]], readers: int
 ) -> None:
-    ada = await somebody(hasty)
-    hasty_upstream.default = Script(reply=WORDS, gap=0.004)
+    ada = await somebody(shared)
+    shared_upstream.default = Script(reply=WORDS, gap=0.004)
     events = await cut_off_after(ada, await ada.chat("plain"), 1)
     turn_id = json.loads(events[0].data)["turn_id"]
 
@@ -101,9 +101,9 @@ async def test_any_readers_cut_off_anywhere_have_the_same_text(
         assert (await ended_well(ada, told))["reply"]["content"] == TEXT
 
 
-async def test_many_readers_are_told_the_same(hasty: Gateway, hasty_upstream: ScriptedUpstream) -> None:
-    ada = await somebody(hasty)
-    hasty_upstream.default = Script(reply=WORDS, gap=0.2)  # long enough for all of them to come before the end
+async def test_many_readers_are_told_the_same(shared: Gateway, shared_upstream: ScriptedUpstream) -> None:
+    ada = await somebody(shared)
+    shared_upstream.default = Script(reply=WORDS, gap=0.2)  # long enough for all of them to come before the end
     events = await cut_off_after(ada, await ada.chat("plain"), 1)
     turn_id = json.loads(events[0].data)["turn_id"]
     told = await asyncio.gather(*[read(ada, turn_id, None) for _ in range(30)])
@@ -113,13 +113,13 @@ async def test_many_readers_are_told_the_same(hasty: Gateway, hasty_upstream: Sc
     assert (await ended_well(ada, told[0]))["reply"]["content"] == TEXT
 
 
-async def test_a_reader_that_does_not_read_holds_nobody_up(hasty: Gateway, hasty_upstream: ScriptedUpstream) -> None:
-    ada = await somebody(hasty)
+async def test_a_reader_that_does_not_read_holds_nobody_up(shared: Gateway, shared_upstream: ScriptedUpstream) -> None:
+    ada = await somebody(shared)
     large = tuple("x" * 20_000 for _ in range(100))
-    hasty_upstream.default = Script(reply=large, gap=0.004)
+    shared_upstream.default = Script(reply=large, gap=0.004)
     events = await cut_off_after(ada, await ada.chat("plain"), 1)
     turn_id = json.loads(events[0].data)["turn_id"]
-    host, port = hasty.url.removeprefix("http://").split(":")
+    host, port = shared.url.removeprefix("http://").split(":")
     lazy = socket.socket()
     lazy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
     lazy.connect((host, int(port)))
@@ -138,12 +138,12 @@ async def test_a_reader_that_does_not_read_holds_nobody_up(hasty: Gateway, hasty
 
 @pytest.mark.parametrize("seen", [0, 1, 3])
 async def test_a_client_that_resets_its_connection_loses_nothing(
-    hasty: Gateway, hasty_upstream: ScriptedUpstream, seen: int
+    shared: Gateway, shared_upstream: ScriptedUpstream, seen: int
 ) -> None:
-    ada = await somebody(hasty)
-    hasty_upstream.default = STEADY
+    ada = await somebody(shared)
+    shared_upstream.default = STEADY
     chat = await ada.chat("plain")
-    host, port = hasty.url.removeprefix("http://").split(":")
+    host, port = shared.url.removeprefix("http://").split(":")
     client = socket.create_connection((host, int(port)))
     body = b'{"content": "Hello"}'
     client.sendall(
@@ -162,9 +162,9 @@ async def test_a_client_that_resets_its_connection_loses_nothing(
     assert (turn["state"], turn["reply"]["content"]) == ("completed", TEXT)
 
 
-async def test_ids_that_are_none_of_this_turn_are_refused(hasty: Gateway, hasty_upstream: ScriptedUpstream) -> None:
-    ada = await somebody(hasty)
-    hasty_upstream.default = Script(reply="Done")
+async def test_ids_that_are_none_of_this_turn_are_refused(shared: Gateway, shared_upstream: ScriptedUpstream) -> None:
+    ada = await somebody(shared)
+    shared_upstream.default = Script(reply="Done")
     turn, other = await ada.turn(await ada.chat()), await ada.turn(await ada.chat())
     path = f"/api/turns/{turn['id']}/events"
     for wrong in (
@@ -187,11 +187,11 @@ async def test_ids_that_are_none_of_this_turn_are_refused(hasty: Gateway, hasty_
 
 
 async def test_a_silent_turn_is_kept_alive_by_comments(
-    hasty: Gateway, hasty_upstream: ScriptedUpstream, monkeypatch: pytest.MonkeyPatch
+    hasty: Gateway, shared_upstream: ScriptedUpstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sse, "PING_EVERY", 0.05)
     ada = await somebody(hasty)
-    hasty_upstream.default = Script(reply=("a", "b"), gap=FOREVER)
+    shared_upstream.default = Script(reply=("a", "b"), gap=FOREVER)
     path, body = f"/api/chats/{await ada.chat('plain')}/turns", {"content": "Hello"}
     headers = {**ada.headers, "accept": "text/event-stream"}
     async with ada.client.stream("POST", path, json=body, headers=headers) as answer:
@@ -205,10 +205,10 @@ async def test_a_silent_turn_is_kept_alive_by_comments(
 
 
 async def test_an_ended_turn_without_a_word_keeps_the_number_of_its_end(
-    hasty: Gateway, hasty_upstream: ScriptedUpstream
+    shared: Gateway, shared_upstream: ScriptedUpstream
 ) -> None:
-    ada = await somebody(hasty)
-    hasty_upstream.enqueue(Script(status=400))
+    ada = await somebody(shared)
+    shared_upstream.enqueue(Script(status=400))
     async with ada.stream(await ada.chat("plain")) as source:
         events = await whole(source)
     turn = await ended_well(ada, events)
@@ -220,10 +220,10 @@ async def test_an_ended_turn_without_a_word_keeps_the_number_of_its_end(
 
 
 async def test_who_claims_to_have_seen_more_than_there_is_learns_how_it_ended(
-    hasty: Gateway, hasty_upstream: ScriptedUpstream
+    shared: Gateway, shared_upstream: ScriptedUpstream
 ) -> None:
-    ada = await somebody(hasty)
-    hasty_upstream.default = Script(reply=WORDS, gap=0.1)
+    ada = await somebody(shared)
+    shared_upstream.default = Script(reply=WORDS, gap=0.1)
     events = await cut_off_after(ada, await ada.chat("plain"), 1)
     turn_id = json.loads(events[0].data)["turn_id"]
     assert [event.event for event in await read(ada, turn_id, f"{turn_id}.500")] == ["turn.completed"]
