@@ -25,7 +25,7 @@ DAY = timedelta(days=1)
 
 @pytest.fixture
 def short_leases(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(running, "LEASE", timedelta(seconds=1.0))
+    monkeypatch.setattr(running, "LEASE", timedelta(seconds=2.0))
     monkeypatch.setattr(running, "LOOK_EVERY", 0.3)
     monkeypatch.setattr(running, "KEEP_EVERY", 0.1)
 
@@ -40,7 +40,7 @@ async def until_kept(person: Person, turn_id: str, text: str) -> None:
     raise AssertionError(f"{text!r} was never stored: {turn['reply']['content']!r}")
 
 
-async def until_ended(person: Person, turn_id: str, patience: float = 8) -> dict[str, Any]:
+async def until_ended(person: Person, turn_id: str, patience: float = 30) -> dict[str, Any]:
     end = asyncio.get_running_loop().time() + patience
     while (turn := (await person.get(f"/api/turns/{turn_id}")).json())["state"] == "running":
         assert asyncio.get_running_loop().time() < end, "the turn stays running"
